@@ -1,0 +1,73 @@
+"""``shipworthy doctor``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import Any
+
+import click
+
+from shipworthy.convert.routes import hops
+from shipworthy.convert.versions import version_of
+from shipworthy.models.cache import cache_dir
+from shipworthy.serve.build import RUNTIMES
+from shipworthy.serve.machine import describe_machine
+from shipworthy.serve.runners import RunnerError, find
+
+_COMPILER = "install one, such as Debian's g++ (apt-get install g++), then run `make setup`"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Show what is installed, which runners are built, and how to get what is missing.
+
+    Builds the runners that are missing. Exits 0 only if nothing is missing.
+    """
+    packages = {p: version_of(p) for p in sorted({p for h in hops().values() for p in h.packages})}
+    runners = {runtime: _runner(runtime) for runtime in RUNTIMES}
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    missing = [f"{name}: pip install {name}" for name, version in packages.items() if not version]
+    missing += [f"runner {name}: {r['reason']}" for name, r in runners.items() if r["reason"]]
+    if compiler is None:
+        missing.append(f"C++ compiler: {_COMPILER}")
+    found = {
+        "packages": packages,
+        "runners": runners,
+        "compiler": compiler,
+        "cache": str(cache_dir()),
+        "machine": describe_machine(),
+        "missing": missing,
+    }
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _show(found)
+    sys.exit(1 if missing else 0)
+
+
+def _runner(runtime: str) -> dict[str, Any]:
+    try:
+        runner = find(runtime)
+    except RunnerError as e:
+        return {"version": None, "path": None, "reason": str(e)}
+    return {"version": runner.version, "path": str(runner.path), "reason": None}
+
+
+def _show(found: dict[str, Any]) -> None:
+    click.echo("packages")
+    for name, version in found["packages"].items():
+        click.echo(f"  {name:16} {version or 'MISSING'}")
+    click.echo("runners")
+    for name, runner in found["runners"].items():
+        click.echo(f"  {name:16} {runner['version'] or 'MISSING'}")
+    click.echo(f"C++ compiler       {found['compiler'] or 'MISSING'}")
+    click.echo(f"cache              {found['cache']}")
+    click.echo("machine")
+    for name, value in found["machine"].items():
+        click.echo(f"  {name:16} {value}")
+    click.echo()
+    for line in found["missing"] or ["nothing is missing"]:
+        click.echo(line)

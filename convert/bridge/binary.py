@@ -1,0 +1,153 @@
+"""Arithmetic on two tensors, or a tensor and a number, with PyTorch's type promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shipworthy.convert.bridge.elementwise import truncated
+from shipworthy.convert.bridge.lazy import tf
+from shipworthy.convert.bridge.table import Out, aten
+from shipworthy.convert.bridge.value import Tensor, Value, aligned
+
+
+def elementwise(function: Callable[..., Tensor], x: Any, y: Any, dtype: Any) -> Value:
+    """Apply a TensorFlow function of two tensors.
+
+    Parameters
+    ----------
+    x, y : values, Python numbers, or scalar tensors (sizes known only when the model runs).
+    dtype : both are converted to this `tf.DType` first.
+    """
+    tensors, order = aligned([as_value(operand, dtype) for operand in (x, y)])
+    return Value(function(*tensors), order)
+
+
+def as_value(operand: Any, dtype: Any) -> Value:
+    """Return a value, number or scalar tensor as a value of the dtype given."""
+    if isinstance(operand, Value):
+        return operand.cast(dtype)
+    if isinstance(operand, bool | int | float):
+        return Value(tf.constant(operand, dtype))
+    return Value(tf.cast(operand, dtype))
+
+
+def promoted(x: Any, y: Any) -> Any:
+    """Return the dtype in which PyTorch computes with x and y.
+
+    Numbers and tensors without axes give way to tensors with axes of the same kind (PyTorch,
+    *Tensor Attributes*, "Type Promotion"); PyTorch itself is asked.
+    """
+    import torch
+
+    def stand_in(operand: Any) -> Any:
+        if isinstance(operand, bool | int | float):
+            return operand
+        rank = operand.rank if isinstance(operand, Value) else 0
+        return torch.empty((1,) * rank, dtype=getattr(torch, operand.dtype.name))
+
+    return tf.as_dtype(str(torch.result_type(stand_in(x), stand_in(y))).removeprefix("torch."))
+
+
+def _scaled(y: Any, alpha: Any, dtype: Any) -> Any:
+    return y if alpha == 1 else elementwise(tf.multiply, y, alpha, dtype)
+
+
+@aten("add.Tensor", "add.Scalar")
+def add(x: Any, y: Any, alpha: Any = 1, *, out: Out) -> Value:
+    """Sum of x and alpha * y."""
+    if out.dtype == tf.bool:
+        return elementwise(tf.logical_or, x, y, tf.bool)
+    return elementwise(tf.add, x, _scaled(y, alpha, out.dtype), out.dtype)
+
+
+@aten("sub.Tensor", "sub.Scalar")
+def sub(x: Any, y: Any, alpha: Any = 1, *, out: Out) -> Value:
+    """Difference of x and alpha * y."""
+    return elementwise(tf.subtract, x, _scaled(y, alpha, out.dtype), out.dtype)
+
+
+@aten("mul.Tensor", "mul.Scalar")
+def mul(x: Any, y: Any, *, out: Out) -> Value:
+    """Product."""
+    if out.dtype == tf.bool:
+        return elementwise(tf.logical_and, x, y, tf.bool)
+    return elementwise(tf.multiply, x, y, out.dtype)
+
+
+@aten("div.Tensor", "div.Scalar")
+def div(x: Any, y: Any, *, out: Out) -> Value:
+    """Quotient; of integers, a float."""
+    return elementwise(tf.divide, x, y, out.dtype)
+
+
+@aten("div.Tensor_mode", "div.Scalar_mode")
+def div_mode(x: Any, y: Any, rounding_mode: str | None = None, *, out: Out) -> Value:
+    """Quotient, rounded down ("floor") or towards zero ("trunc")."""
+    if rounding_mode is None:
+        return elementwise(tf.divide, x, y, out.dtype)
+    if not out.dtype.is_floating:
+        function = tf.math.floordiv if rounding_mode == "floor" else tf.truncatediv
+        return elementwise(function, x, y, out.dtype)
+    if rounding_mode == "trunc":
+        return elementwise(lambda a, b: truncated(a / b), x, y, out.dtype)
+    return elementwise(_floor_divide, x, y, out.dtype)
+
+
+def _floor_divide(a: Tensor, b: Tensor) -> Tensor:
+    # The remainder is exact where a / b would round up to a whole number: floor(1 / 0.1) is 9.
+    remainder = tf.math.floormod(a, b)
+    return tf.where(b == 0, a / b, tf.round((a - remainder) / b))
+
+
+@aten("remainder.Tensor", "remainder.Scalar")
+def remainder(x: Any, y: Any, *, out: Out) -> Value:
+    """Remainder with the sign of y."""
+    return elementwise(tf.math.floormod, x, y, out.dtype)
+
+
+@aten("fmod.Tensor", "fmod.Scalar")
+def fmod(x: Any, y: Any, *, out: Out) -> Value:
+    """Remainder with the sign of x."""
+    return elementwise(_fmod, x, y, out.dtype)
+
+
+def _fmod(a: Tensor, b: Tensor) -> Tensor:
+    return tf.raw_ops.TruncateMod(x=a, y=b)
+
+
+@aten("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar")
+def power(x: Any, exponent: Any, *, out: Out) -> Value:
+    """Raise x to a power."""
+    simple = {2: tf.square, 0.5: tf.sqrt, -0.5: tf.math.rsqrt}
+    if isinstance(exponent, int | float) and exponent in simple and out.dtype.is_floating:
+        base = as_value(x, out.dtype)
+        return base.like(simple[exponent](base.tensor))
+    return elementwise(tf.pow, x, exponent, out.dtype)
+
+
+@aten("maximum.default")
+def maximum(x: Value, y: Value, *, out: Out) -> Value:
+    """Return the larger."""
+    return elementwise(tf.maximum, x, y, out.dtype)
+
+
+@aten("minimum.default")
+def minimum(x: Value, y: Value, *, out: Out) -> Value:
+    """Return the smaller."""
+    return elementwise(tf.minimum, x, y, out.dtype)
+
+
+@aten("clamp.default", "clamp.Tensor")
+def clamp(x: Value, low: Any = None, high: Any = None, *, out: Out) -> Value:
+    """Limit x from below, then from above."""
+    for limit, function in ((low, tf.maximum), (high, tf.minimum)):
+        if limit is not None:
+            x = elementwise(function, x, limit, out.dtype)
+    return x.cast(out.dtype)
+
+
+@aten("atan2.default")
+def atan2(x: Value, y: Value, *, out: Out) -> Value:
+    """Angle of the point (y, x)."""
+    return elementwise(tf.math.atan2, x, y, out.dtype)

@@ -1,0 +1,150 @@
+"""Normalisation, as it is at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shipworthy.convert.bridge.lazy import tf
+from shipworthy.convert.bridge.spatial import channels_last
+from shipworthy.convert.bridge.table import Missing, UnsupportedUseError, aten
+from shipworthy.convert.bridge.value import Tensor, Value, along, reshape
+from shipworthy.convert.bridge.weight import Weight, derived
+from shipworthy.models.spec import Array
+
+_NO_STATISTICS = Missing("the statistics that normalisation saves for training are not computed")
+
+
+@aten("_native_batch_norm_legit_no_training.default")
+def batch_norm(
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    mean: Value,
+    variance: Value,
+    momentum: float,
+    epsilon: float,
+) -> tuple[Value, Missing, Missing]:
+    """Normalise by stored statistics."""
+    parts = (weight, bias, mean, variance)
+    if x.order == channels_last(2) and x.dtype == tf.float32 and None not in parts:
+        # One kernel, which TensorFlow fuses with a convolution before it.
+        names = ("scale", "offset", "mean", "variance")
+        settings = {n: p.tensor for n, p in zip(names, parts, strict=True) if p is not None}
+        y = tf.raw_ops.FusedBatchNormV3(
+            x=x.tensor, epsilon=epsilon, is_training=False, **settings
+        ).y
+        return x.like(y), _NO_STATISTICS, _NO_STATISTICS
+    scale, offset = _scale_and_offset(weight, bias, mean, variance, epsilon)
+    y = x.tensor * along(x, scale, [1]) + along(x, offset, [1])
+    return x.like(y), _NO_STATISTICS, _NO_STATISTICS
+
+
+def _scale_and_offset(
+    weight: Value | None, bias: Value | None, mean: Value, variance: Value, epsilon: float
+) -> tuple[Value, Value]:
+    """Reduce four vectors to two; in float64, once, if all four are stored."""
+    parts = [part for part in (variance, mean, weight, bias) if part is not None]
+    stored = [part for part in parts if isinstance(part, Weight)]
+    if len(stored) < len(parts):
+        scale = tf.math.rsqrt(variance.tensor + epsilon)
+        scale = scale if weight is None else scale * weight.tensor
+        offset = -mean.tensor * scale
+        return Value(scale), Value(offset if bias is None else offset + bias.tensor)
+
+    def scale_of(variance: Array, mean: Array, *rest: Array) -> Array:
+        return (rest[0] if weight is not None else 1.0) / np.sqrt(variance + epsilon)
+
+    def offset_of(variance: Array, mean: Array, *rest: Array) -> Array:
+        return (rest[-1] if bias is not None else 0.0) - mean * scale_of(variance, mean, *rest)
+
+    name = stored[0].stored.name.rpartition(".")[0]
+    return derived(f"{name}.scale", scale_of, *stored), derived(
+        f"{name}.offset", offset_of, *stored
+    )
+
+
+@aten("_native_batch_norm_legit.no_stats")
+def batch_norm_no_stats(
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    training: bool,
+    momentum: float,
+    epsilon: float,
+) -> tuple[Value, Missing, Missing]:
+    """Normalise by the statistics of the batch at hand (``track_running_stats=False``)."""
+    y = _standardised(x.tensor, [x.axis(dim) for dim in range(x.rank) if dim != 1], epsilon)
+    return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
+
+
+@aten("instance_norm.default")
+def instance_norm(
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    running_mean: Value | None,
+    running_variance: Value | None,
+    use_input_stats: bool,
+    momentum: float,
+    epsilon: float,
+    cudnn_enabled: bool = True,
+) -> Value:
+    """Normalise every channel of every item by itself, or by stored statistics."""
+    if not use_input_stats:
+        if running_mean is None or running_variance is None:
+            raise UnsupportedUseError("instance_norm without statistics")
+        return batch_norm(
+            x, weight, bias, running_mean, running_variance, momentum, epsilon
+        )[0]  # fmt: skip
+    y = _standardised(x.tensor, x.axes(list(range(2, x.rank))), epsilon)
+    return x.like(_affine(x, y, weight, bias, [1]))
+
+
+@aten("native_layer_norm.default")
+def layer_norm(
+    x: Value, shape: Sequence[int], weight: Value | None, bias: Value | None, epsilon: float
+) -> tuple[Value, Missing, Missing]:
+    """Normalise over the last axes."""
+    dims = list(range(x.rank - len(shape), x.rank))
+    y = _standardised(x.tensor, x.axes(dims), epsilon)
+    return x.like(_affine(x, y, weight, bias, dims)), _NO_STATISTICS, _NO_STATISTICS
+
+
+@aten("native_group_norm.default")
+def group_norm(
+    x: Value,
+    weight: Value | None,
+    bias: Value | None,
+    batch: object,
+    channels: int,
+    spatial: object,
+    groups: int,
+    epsilon: float,
+) -> tuple[Value, Missing, Missing]:
+    """Normalise over groups of channels."""
+    place = x.axis(1)
+    sizes = x.sizes(x.order)
+    split = [*sizes[:place], groups, channels // groups, *sizes[place + 1 :]]
+    # The axis of groups stands at `place`; the batch, wherever it lies, is left alone too.
+    first = x.axis(0) + (x.axis(0) > place)
+    axes = [axis for axis in range(len(split)) if axis not in (place, first)]
+    y = reshape(_standardised(reshape(x.tensor, split), axes, epsilon), sizes)
+    return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
+
+
+def _standardised(t: Tensor, axes: Sequence[int], epsilon: float) -> Tensor:
+    """Subtract the mean, divide by the standard deviation (biased)."""
+    centred = t - tf.reduce_mean(t, axis=axes, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centred), axis=axes, keepdims=True)
+    return centred * tf.math.rsqrt(variance + epsilon)
+
+
+def _affine(
+    x: Value, y: Tensor, weight: Value | None, bias: Value | None, dims: Sequence[int]
+) -> Tensor:
+    """Scale and shift y, which lies as x, along x's axes `dims`."""
+    if weight is not None:
+        y = y * along(x, weight, dims)
+    return y if bias is None else y + along(x, bias, dims)

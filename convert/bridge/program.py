@@ -1,0 +1,84 @@
+"""`torch.export`: from a module to a small graph of ATen ops with symbolic sizes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from shipworthy.convert.bridge.table import table
+from shipworthy.convert.calling import adapt_torch
+from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.models.spec import Arrays, Signature
+
+if TYPE_CHECKING:
+    import torch
+
+Program = Any  # torch.export.ExportedProgram
+
+
+def export_program(module: torch.nn.Module, signature: Signature, example: Arrays) -> Program:
+    """Trace a module and decompose what the table lacks.
+
+    Every op that the table has stays whole, even where PyTorch would decompose it. The module is
+    called as every other hop calls it (`shipworthy.convert.calling`).
+
+    Parameters
+    ----------
+    module : in eval mode; takes the inputs of the signature by position, in its order.
+    example : one array an input. Sizes of named axes should be 2 or more: PyTorch takes 0 and 1
+        for constants.
+
+    Raises
+    ------
+    UnsupportedModelError : PyTorch cannot trace the module with these dynamic axes.
+    """
+    import torch
+
+    training = [name or "the model" for name, m in module.named_modules() if m.training]
+    if training:
+        raise UnsupportedModelError(
+            f"{training[0]} is in training mode; call .eval() on the model before it is exported"
+        )
+    missing = [spec.name for spec in signature.inputs if spec.name not in example]
+    if missing:
+        raise ValueError(f"the example lacks {', '.join(missing)}; it has {', '.join(example)}")
+    tensors = tuple(torch.from_numpy(example[spec.name].copy()) for spec in signature.inputs)
+    sizes = {name: torch.export.Dim(name) for name in signature.axes}
+    dynamic = tuple(
+        {axis: sizes[name] for axis, name in spec.dynamic_axes.items()} for spec in signature.inputs
+    )
+    adapted = adapt_torch(module, signature)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(adapted, tensors, dynamic_shapes=dynamic)
+            return program.run_decompositions(_decompositions())
+    except UnsupportedModelError:
+        raise
+    except Exception as e:  # PyTorch raises many kinds, and all of them are about the model
+        raise UnsupportedModelError(_explain(e, signature)) from e
+
+
+def _decompositions() -> Any:
+    from torch.export import default_decompositions
+
+    rules = default_decompositions()
+    names = table()
+    for op in list(rules):
+        if str(op).removeprefix("aten.") in names:
+            del rules[op]
+    return rules
+
+
+def _explain(error: Exception, signature: Signature) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    lines = [line for line in text.splitlines() if line.strip()][:12]
+    axes = ", ".join(signature.axes) or "none"
+    return "\n".join(
+        [
+            f"torch.export cannot trace this model with the dynamic axes {axes}: "
+            f"{type(error).__name__}: {lines[0] if lines else ''}",
+            *(f"  {line}" for line in lines[1:]),
+            "if an axis is fixed in the model, write its size in the signature; a branch on values "
+            "has to become torch.where",
+        ]
+    )

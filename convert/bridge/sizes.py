@@ -1,0 +1,40 @@
+"""Arithmetic on sizes: a size is a Python number, or a scalar tensor if it is dynamic."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shipworthy.convert.bridge.lazy import tf
+from shipworthy.convert.bridge.table import aten
+from shipworthy.convert.bridge.value import Size, Value
+
+
+@aten("sym_size.int")
+def sym_size(x: Value, dim: int) -> Size:
+    """Size of an axis."""
+    return x.size(dim)
+
+
+def _extreme(plain: Callable[..., Any], symbolic: str) -> Callable[..., Any]:
+    def function(a: Any, b: Any) -> Any:
+        numbers = isinstance(a, int | float) and isinstance(b, int | float)
+        return plain(a, b) if numbers else getattr(tf, symbolic)(a, b)
+
+    return function
+
+
+def _float(size: Size) -> Any:
+    return float(size) if isinstance(size, int) else tf.cast(size, tf.float64)
+
+
+# Functions that are no ATen ops. Python's operators work on numbers and tensors alike.
+ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+    f"_operator.{name}": getattr(operator, name)
+    for name in ("add", "sub", "mul", "floordiv", "mod", "truediv", "neg", "pow", "getitem")
+} | {
+    "torch.sym_max": _extreme(max, "maximum"),
+    "torch.sym_min": _extreme(min, "minimum"),
+    "torch.sym_float": _float,
+}

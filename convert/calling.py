@@ -1,0 +1,186 @@
+"""How an original is called while it is exported: canonical names in, canonical names out.
+
+Inputs are given in the signature's order. Outputs are flattened; those of a dict are matched by key
+where its keys are the signature's names, else taken in order. The reference and every hop call the
+original through here, so that they agree on both.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.models.spec import Signature, TensorSpec, synthesise
+
+TRACED_BATCH = 2  # torch.export and torch.jit.trace take a size of 1 for a constant
+FIXED_BATCH = 1
+OTHER_SIZE = 8
+
+
+def traced_sizes(signature: Signature) -> dict[str, int]:
+    """Return the size of every dynamic axis for tracing: no 1, and no two alike by accident."""
+    others = [axis for axis in signature.axes if axis != "batch"]
+    sizes = {axis: OTHER_SIZE + 4 * i for i, axis in enumerate(others)}
+    return {axis: sizes.get(axis, TRACED_BATCH) for axis in signature.axes}
+
+
+def fixed_sizes(signature: Signature) -> dict[str, int]:
+    """Return the size of every dynamic axis for a format that keeps none."""
+    sizes = traced_sizes(signature)
+    return {axis: FIXED_BATCH if axis == "batch" else size for axis, size in sizes.items()}
+
+
+def example_tensors(signature: Signature, sizes: Mapping[str, int], seed: int = 0) -> list[Any]:
+    """Return synthesised inputs as `torch.Tensor`, in the signature's order."""
+    import torch
+
+    arrays = synthesise(signature, sizes, seed)
+    return [torch.from_numpy(arrays[spec.name]) for spec in signature.inputs]
+
+
+def identifiers(names: Sequence[str]) -> list[str]:
+    """Turn canonical names into distinct Python argument names, changing as little as possible."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
+        if plain[0].isdigit() or keyword.iskeyword(plain) or plain == "self":
+            plain = f"_{plain}"
+        while plain in found:
+            plain += "_"
+        found.append(plain)
+    return found
+
+
+def keep_names(
+    specs: Iterable[TensorSpec], present: Iterable[str], file: str, aliases: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``canonical -> native`` for names that a converter was told and should have kept.
+
+    Parameters
+    ----------
+    present : the names that stand in the file.
+    file : how messages call it.
+    aliases : names that were given to the converter in place of the canonical ones.
+
+    Raises
+    ------
+    UnsupportedModelError : a name is not there.
+    """
+    found, present = {}, list(present)
+    for spec in specs:
+        native = aliases.get(spec.name, spec.name)
+        if native not in present:
+            raise UnsupportedModelError(
+                f"{file} has no {native!r}; it has {', '.join(present) or 'no names'}. "
+                "Name tensors with letters, digits and underscores"
+            )
+        found[spec.name] = native
+    return found
+
+
+def flatten(outputs: Any, signature: Signature) -> list[Any]:
+    """Return a call's output tensors in the signature's order.
+
+    Raises
+    ------
+    UnsupportedModelError : the number of tensors is not the signature's.
+    """
+    names = [spec.name for spec in signature.outputs]
+    if isinstance(outputs, Mapping) and set(outputs) == set(names):
+        tensors = [outputs[name] for name in names]
+    else:
+        tensors = list(_leaves(outputs))
+    if len(tensors) != len(names):
+        raise UnsupportedModelError(
+            f"the model returned {len(tensors)} tensors; its signature names {len(names)} outputs "
+            f"({', '.join(names)}). Name every output, in the order of the model's own"
+        )
+    return tensors
+
+
+def _leaves(outputs: Any) -> Iterator[Any]:
+    if isinstance(outputs, Mapping):
+        outputs = list(outputs.values())
+    if isinstance(outputs, list | tuple):
+        for output in outputs:
+            yield from _leaves(output)
+    elif outputs is not None:
+        yield outputs
+
+
+def call_keras(model: Any, tensors: Sequence[Any], signature: Signature) -> Any:
+    """Call a Keras model for inference, whatever way it takes its inputs.
+
+    Parameters
+    ----------
+    tensors : of the backend the model runs under, in the signature's order.
+
+    Raises
+    ------
+    UnsupportedModelError : the model takes a dict with other keys than the signature's names.
+    """
+    names = [spec.name for spec in signature.inputs]
+    inputs = getattr(model, "input", None) if hasattr(model, "inputs") else None
+    if isinstance(inputs, Mapping):
+        if sorted(inputs) != sorted(names):
+            raise UnsupportedModelError(
+                f"the model takes a dict of {', '.join(sorted(inputs))}; "
+                f"its signature names the inputs {', '.join(names)}. Use the same names"
+            )
+        return model(dict(zip(names, tensors, strict=True)), training=False)
+    if len(names) == 1:
+        return model(tensors[0], training=False)
+    takes = inspect.signature(model.call).parameters
+    if inputs is None and all(name in takes for name in names):
+        return model(**dict(zip(names, tensors, strict=True)), training=False)
+    return model(list(tensors), training=False)
+
+
+def adapt_torch(
+    module: Any,
+    signature: Signature,
+    *,
+    call: Callable[[Any, Sequence[Any], Signature], Any] | None = None,
+    named: bool = False,
+) -> Any:
+    """Wrap a `torch.nn.Module` so that it takes and gives what the signature says.
+
+    Parameters
+    ----------
+    module : the original; its weights are shared.
+    call : how to call it, if not as ``module(*tensors)``; such as `call_keras`.
+    named : give a dict by canonical name; else one tensor, or a tuple in the signature's order.
+
+    Returns
+    -------
+    torch.nn.Module
+        In eval mode. Its ``forward`` has the canonical names as argument names (`identifiers`).
+    """
+    import torch
+
+    outputs = [spec.name for spec in signature.outputs]
+    header = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("self", *identifiers([spec.name for spec in signature.inputs]))
+        ]
+    )
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = header.bind(self, *args, **kwargs).args[1:]
+        original = self.original
+        given = call(original, tensors, signature) if call else original(*tensors)
+        flat = flatten(given, signature)
+        if named:
+            return dict(zip(outputs, flat, strict=True))
+        return flat[0] if len(flat) == 1 else tuple(flat)
+
+    # What tracing and torch.export read argument names from.
+    forward.__signature__ = header  # type: ignore[attr-defined]
+    adapted = type("Adapted", (torch.nn.Module,), {"forward": forward})()
+    adapted.original = module
+    return adapted.eval()

@@ -1,0 +1,111 @@
+"""SavedModel: TensorFlow's own format, a folder with a graph and its variables.
+
+Load it with ``tf.saved_model.load(path)`` or ``TF_LoadSessionFromSavedModel`` (tag ``serve``). It
+has one signature, ``serving_default``, whose keys are the canonical names; dynamic axes are
+unknown dimensions. It holds inference alone: no optimizer, no training function, no Keras
+metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shipworthy.convert.calling import call_keras, flatten, keep_names, traced_sizes
+from shipworthy.convert.routes import Converted, hop
+from shipworthy.models.spec import Signature, Source, synthesise
+
+SIGNATURE = "serving_default"
+TAG = "serve"
+
+
+@hop("pytorch", "saved_model", packages=("torch", "tensorflow"))
+def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
+    """Translate a `torch.nn.Module` operator by operator; see `shipworthy.convert.bridge`."""
+    from shipworthy.convert.bridge.saved_model import write_saved_model
+
+    sizes = traced_sizes(source.signature)
+    example = synthesise(source.signature, sizes, seed=0)
+    told = write_saved_model(original, source.signature, example, path)
+    counts = {key: told[key] for key in ("ops", "variables")}
+    return _converted(source, path, {"traced_sizes": sizes, **counts})
+
+
+@hop("tensorflow", "saved_model", packages=("tensorflow", "keras"))
+def from_keras(original: Any, source: Source, path: Path) -> Converted:
+    """Trace a Keras model for inference and save the graph with the variables it reads."""
+    import tensorflow as tf
+
+    function = _inference(original, source.signature)
+    module = tf.Module()
+    module.weights = list(function.graph.variables)
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+    return _converted(source, path, {})
+
+
+def _inference(model: Any, signature: Signature) -> Any:
+    """Return a concrete function: canonical names as keywords in, a dict by canonical name out."""
+    import tensorflow as tf
+
+    names = [spec.name for spec in signature.outputs]
+
+    def infer(*tensors: Any) -> dict[str, Any]:
+        flat = flatten(call_keras(model, tensors, signature), signature)
+        return dict(zip(names, flat, strict=True))
+
+    specs = [
+        tf.TensorSpec(
+            [None if isinstance(size, str) else size for size in spec.shape],
+            spec.dtype,
+            name=spec.name,
+        )
+        for spec in signature.inputs
+    ]
+    return tf.function(infer).get_concrete_function(*specs)
+
+
+def _converted(source: Source, path: Path, options: Mapping[str, Any]) -> Converted:
+    inputs, outputs = native_names(path)
+    taken = keep_names(source.signature.inputs, inputs, path.name, {})
+    given = keep_names(source.signature.outputs, outputs, path.name, {})
+    return Converted(
+        inputs={name: inputs[key] for name, key in taken.items()},
+        outputs={name: outputs[key] for name, key in given.items()},
+        options={"signature": SIGNATURE, "tag": TAG, **options},
+    )
+
+
+def native_names(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Read ``key -> tensor name`` of the inputs and outputs of ``serving_default``.
+
+    Parameters
+    ----------
+    path : a SavedModel's folder. The model is not loaded.
+
+    Returns
+    -------
+    tuple of dict
+        Such as ``{"image": "serving_default_image:0"}`` and
+        ``{"logits": "StatefulPartitionedCall:0"}``: names in the main graph, which the C API takes.
+
+    Raises
+    ------
+    ValueError : there is no such signature; the message lists those there are.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = path / "saved_model.pb"
+    found = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for graph in found.meta_graphs:
+        if TAG in graph.meta_info_def.tags and SIGNATURE in graph.signature_def:
+            signature = graph.signature_def[SIGNATURE]
+            return (
+                {key: info.name for key, info in signature.inputs.items()},
+                {key: info.name for key, info in signature.outputs.items()},
+            )
+    present = sorted(key for graph in found.meta_graphs for key in graph.signature_def)
+    raise ValueError(
+        f"{file} has no signature {SIGNATURE!r} under the tag {TAG!r}; it has: "
+        f"{', '.join(present) or 'none'}"
+    )

@@ -1,0 +1,136 @@
+"""TFLite: a flatbuffer for LiteRT, the runtime on phones and small devices.
+
+Load it with ``ai_edge_litert.interpreter.Interpreter(path)``. It has one signature whose inputs
+and outputs have the canonical names, and builtin operators only: LiteRT has no Flex delegate.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shipworthy.convert.artifact import Artifact
+from shipworthy.convert.calling import (
+    adapt_torch,
+    example_tensors,
+    fixed_sizes,
+    identifiers,
+    keep_names,
+)
+from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
+from shipworthy.convert.original import first_line
+from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
+from shipworthy.models.spec import Signature, Source
+
+WIDE = ("float64", "int64")
+
+
+@hop("pytorch", "tflite", packages=("litert-torch", "litert-converter", "torch"))
+def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
+    """Convert a `torch.nn.Module` with LiteRT Torch, at fixed sizes."""
+    import litert_torch
+
+    signature = source.signature
+    sizes = fixed_sizes(signature)
+    names = [spec.name for spec in signature.inputs]
+    # What is given by keyword and returned in a dict keeps its name.
+    arguments = dict(zip(identifiers(names), example_tensors(signature, sizes), strict=True))
+    wide = any(spec.dtype in WIDE for spec in (*signature.inputs, *signature.outputs))
+    try:
+        model = litert_torch.signature(
+            SIGNATURE, adapt_torch(original, signature, named=True), sample_kwargs=arguments
+        ).convert(enable_x64=wide)
+    except Exception as e:
+        why = textwrap.shorten(first_line(e), 300)  # a whole operator may stand in that line
+        raise UnsupportedModelError(f"LiteRT Torch cannot convert the model: {why}") from e
+    model.export(str(path))
+    told = ", ".join(f"{axis} is {size}" for axis, size in sizes.items())
+    return _converted(
+        signature,
+        dict(zip(names, arguments, strict=True)),
+        path,
+        fixed_axes=sizes,
+        options={"fixed_sizes": sizes, "enable_x64": wide},
+        notes=(f"LiteRT Torch converts fixed shapes only: {told}.",) if sizes else (),
+    )
+
+
+@hop("saved_model", "tflite", packages=("tensorflow",))
+def from_saved_model(original: Artifact, source: Source, path: Path) -> Converted:
+    """Convert the parent SavedModel with `tf.lite.TFLiteConverter`."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(original.path), signature_keys=[SIGNATURE], tags={TAG}
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        content = converter.convert()
+    except Exception as e:
+        raise UnsupportedModelError(_why_refused(e)) from e
+    path.write_bytes(content)
+    return _converted(source.signature, {}, path, options={"operators": ["TFLITE_BUILTINS"]})
+
+
+def _converted(
+    signature: Signature,
+    aliases: Mapping[str, str],
+    path: Path,
+    *,
+    options: Mapping[str, Any],
+    fixed_axes: Mapping[str, int] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Converted:
+    """Say what the file holds, from the names that stand in it."""
+    inputs, outputs = native_names(path)
+    return Converted(
+        inputs=keep_names(signature.inputs, inputs, path.name, aliases),
+        outputs=keep_names(signature.outputs, outputs, path.name, {}),
+        fixed_axes=dict(fixed_axes or {}),
+        options={"signature": SIGNATURE, **options},
+        notes=notes,
+    )
+
+
+def native_names(path: Path) -> tuple[list[str], list[str]]:
+    """Read the names of the inputs and outputs of a TFLite file's first signature.
+
+    Parameters
+    ----------
+    path : the file, which is parsed but not run.
+
+    Raises
+    ------
+    ValueError : the file has no signature.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    if model.SignatureDefsLength() == 0:
+        raise ValueError(f"{path} has no signature; its inputs and outputs have no names")
+    first = model.SignatureDefs(0)
+    return (
+        [first.Inputs(i).Name().decode() for i in range(first.InputsLength())],
+        [first.Outputs(i).Name().decode() for i in range(first.OutputsLength())],
+    )
+
+
+# Such as: loc(fused["AvgPool3D:", "net/pool/AvgPool3D@__inference_infer_5"] ...): 'tf.AvgPool3D' op
+# is neither a custom op nor a flex op
+_REFUSED = re.compile(r'fused\["\w+:", "([^"@]+)[^\n]*?\)\): \'tf\.(\w+)\' op ([^\n]+)')
+
+
+def _why_refused(error: Exception) -> str:
+    """Name the operators that TFLite lacks, out of pages of compiler output."""
+    found = {
+        kind: f"{kind} (at {where}: {why})" for where, kind, why in _REFUSED.findall(str(error))
+    }
+    if not found:
+        return f"TFLiteConverter cannot convert the model: {first_line(error)}"
+    return (
+        f"TFLite's builtin operators cannot express {', '.join(found.values())}, and LiteRT cannot "
+        "run TensorFlow's own. Write the layer with other operations, or deploy another format"
+    )

@@ -1,0 +1,67 @@
+"""TorchScript: a traced, frozen program for LibTorch.
+
+Load it with ``torch.jit.load(path)`` or ``torch::jit::load``; no source is needed. The file holds
+one ``forward`` with the weights as constants. Its argument names are the inputs' names; outputs
+have none: they are ``output_0``, ``output_1``, ... in the signature's order, a tuple if there is
+more than one. Convolution weights lie channels-last, because PyTorch's CPU kernels are faster so;
+inputs and outputs keep the original's layout.
+
+TorchScript is deprecated upstream; `torch.export` with AOTInductor succeeds it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from shipworthy.convert.calling import adapt_torch, call_keras, example_tensors, traced_sizes
+from shipworthy.convert.layout import clean
+from shipworthy.convert.routes import Converted, hop
+from shipworthy.models.spec import Source
+
+DEPRECATED = "TorchScript is deprecated upstream; its successor is torch.export with AOTInductor."
+
+
+@hop("pytorch", "torchscript", packages=("torch",))
+def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
+    """Trace and freeze a `torch.nn.Module`."""
+    return _write(adapt_torch(original, source.signature), source, path)
+
+
+@hop("tensorflow", "torchscript", packages=("keras", "torch"), keras_backend="torch")
+def from_keras(original: Any, source: Source, path: Path) -> Converted:
+    """Trace and freeze a Keras model that runs under the torch backend."""
+    return _write(adapt_torch(original, source.signature, call=call_keras), source, path)
+
+
+def _write(module: Any, source: Source, path: Path) -> Converted:
+    import torch
+
+    sizes = traced_sizes(source.signature)
+    example = example_tensors(source.signature, sizes)
+    with torch.no_grad():
+        # check_trace would compare a second trace at the same sizes; the judge compares with the
+        # original, at others.
+        traced = torch.jit.trace(module, tuple(example), check_trace=False)
+    frozen = torch.jit.freeze(traced, optimize_numerics=False)
+    cleaned = clean(frozen, example)
+    torch.jit.run_frozen_optimizations(frozen)
+    torch.jit.save(frozen, path)
+    left = (f"The layout was left as traced: {cleaned.reason}.",) if cleaned.reason else ()
+    return Converted(
+        inputs=_argument_names(frozen, source),
+        outputs={spec.name: f"output_{i}" for i, spec in enumerate(source.signature.outputs)},
+        options={
+            "traced_sizes": sizes,
+            "frozen": True,
+            "optimize_numerics": True,
+            "transpositions_traced": cleaned.before,
+            "transpositions_left": cleaned.after,
+        },
+        notes=(DEPRECATED, *left),
+    )
+
+
+def _argument_names(module: Any, source: Source) -> dict[str, str]:
+    arguments = [argument.name for argument in module.forward.schema.arguments[1:]]
+    return dict(zip((spec.name for spec in source.signature.inputs), arguments, strict=True))

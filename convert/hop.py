@@ -1,0 +1,153 @@
+"""One hop, in a process of its own.
+
+Run as ``python -m shipworthy.convert.hop REQUEST.json`` (or forked by
+`shipworthy.convert.preload`). Writes the artifact and its manifest into the work folder, or
+``failure.json`` with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shipworthy.convert.artifact import Artifact, read_artifact, size_bytes, write_json
+from shipworthy.convert.routes import FORMATS, Converted, Hop, UnsupportedModelError, hops
+from shipworthy.convert.versions import versions_of
+from shipworthy.models import zoo
+from shipworthy.models.cache import hash_path
+from shipworthy.models.spec import Signature, Source
+
+FAILURE = "failure.json"
+
+
+@dataclass(frozen=True)
+class HopRequest:
+    """All a hop's process needs to know.
+
+    Parameters
+    ----------
+    model, framework : which source.
+    hop, route : such as ``"saved_model>onnx"`` and ``"tensorflow>saved_model>onnx"``.
+    reference : the reference's folder, with the snapshot of the weights.
+    parent : the parent artifact's folder, where the hop starts from a format.
+    folder : an empty folder to write into.
+    key : recorded in the manifest.
+    command : reproduces this hop.
+    """
+
+    model: str
+    framework: str
+    hop: str
+    route: str
+    reference: str
+    parent: str | None
+    folder: str
+    key: str
+    command: str
+
+    def write(self, path: Path) -> None:
+        """Write the request where the hop's process will read it."""
+        write_json(path, asdict(self))
+
+
+def main(argv: list[str]) -> int:
+    """Perform the request in the file named; 0 if the artifact was written."""
+    request = HopRequest(**json.loads(Path(argv[0]).read_text()))
+    folder = Path(request.folder)
+    try:
+        _perform(request, folder)
+    except Exception as e:
+        traceback.print_exc()
+        write_json(folder / FAILURE, {"kind": type(e).__name__, "reason": _reason(e)})
+        return 1
+    return 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnsupportedModelError):
+        return str(error)
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _perform(request: HopRequest, folder: Path) -> None:
+    started = time.monotonic()
+    hop = hops()[request.hop]
+    os.environ["KERAS_BACKEND"] = hop.keras_backend
+    source = zoo.get(request.model).sources[request.framework]
+    snapshot = json.loads((Path(request.reference) / "reference.json").read_text())
+    target = FORMATS[hop.target]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        original = _origin(request, hop, source)
+        converted = hop.convert(original, source, folder / target.filename)
+    _check_names(hop, source.signature, converted)
+    path = folder / target.filename
+    parent = read_artifact(Path(request.parent)) if request.parent else None
+    fixed = (dict(parent.fixed_axes) if parent else {}) | dict(converted.fixed_axes)
+    Artifact(
+        model=request.model,
+        framework=request.framework,
+        route=request.route,
+        format=hop.target,
+        file=target.filename,
+        sha256=hash_path(path),
+        size_bytes=size_bytes(path),
+        signature=source.signature,
+        native_names={"inputs": dict(converted.inputs), "outputs": dict(converted.outputs)},
+        dynamic_axes=tuple(axis for axis in source.signature.axes if axis not in fixed),
+        fixed_axes=fixed,
+        weights_sha256=snapshot["weights_sha256"],
+        key=request.key,
+        tools=(dict(parent.tools) if parent else {}) | versions_of(hop.packages),
+        options=dict(converted.options),
+        notes=(parent.notes if parent else ()) + converted.notes,
+        warnings=_told(caught),
+        parent=parent.key if parent else None,
+        command=request.command,
+        seconds=round(time.monotonic() - started, 3),
+        folder=folder,
+    ).write()
+
+
+def _origin(request: HopRequest, hop: Hop, source: Source) -> Any:
+    if hop.source in FORMATS:
+        assert request.parent is not None, "a hop from a format has a parent"
+        return read_artifact(Path(request.parent))
+    from shipworthy.convert.snapshot import load_original
+
+    return load_original(source, Path(request.reference))
+
+
+def _check_names(hop: Hop, signature: Signature, converted: Converted) -> None:
+    pairs: tuple[tuple[str, tuple[Any, ...], Mapping[str, str]], ...] = (
+        ("inputs", signature.inputs, converted.inputs),
+        ("outputs", signature.outputs, converted.outputs),
+    )
+    for kind, specs, names in pairs:
+        expected = [spec.name for spec in specs]
+        if sorted(names) != sorted(expected) or len(set(names.values())) != len(expected):
+            raise ValueError(
+                f"{hop} maps the {kind} {dict(names)}; the signature has {', '.join(expected)}, "
+                "each needs a native name of its own"
+            )
+
+
+def _told(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    told = []
+    for warning in caught:
+        lines = str(warning.message).strip().splitlines() or [""]
+        told.append(f"{warning.category.__name__}: {lines[0]}")
+    return tuple(dict.fromkeys(told))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,164 @@
+"""Formats, hops and routes: which export is made of which steps.
+
+A hop is a plain function. The pipeline does isolation, hashing, versions, timing and error
+wrapping once for all of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shipworthy.models.spec import FRAMEWORKS
+
+
+@dataclass(frozen=True)
+class Format:
+    """A deployment format.
+
+    Parameters
+    ----------
+    name : such as ``"onnx"``.
+    filename : the artifact's file, or folder, inside its cell.
+    runtime : the runtime that ships it.
+    title : how people write it.
+    """
+
+    name: str
+    filename: str
+    runtime: str
+    title: str
+
+
+FORMATS: Mapping[str, Format] = {
+    f.name: f
+    for f in (
+        Format("onnx", "model.onnx", "onnxruntime", "ONNX"),
+        Format("saved_model", "saved_model", "tensorflow", "SavedModel"),
+        Format("torchscript", "model.pt", "libtorch", "TorchScript"),
+        Format("tflite", "model.tflite", "litert", "TFLite"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a hop says of the file it wrote.
+
+    Parameters
+    ----------
+    inputs, outputs : canonical name -> name in the file, for every tensor of the signature.
+    fixed_axes : dynamic axes of the source that the file does not keep, with the size they have.
+    options : the settings that shaped the file, JSON.
+    notes : facts the user should know, one sentence each.
+    """
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    fixed_axes: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+Convert = Callable[[Any, Any, Path], Converted]
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One step of a route: from a framework or a format to a format.
+
+    Parameters
+    ----------
+    source, target : names of a framework or format, and of a format.
+    convert : ``convert(original, source, path)``. `original` is the loaded model where `source` is
+        a framework, the parent `Artifact` where it is a format; `source` is the
+        `shipworthy.models.spec.Source`; `path` is the file or folder to write.
+    packages : distributions whose versions shape the file.
+    keras_backend : backend under which a Keras model is loaded for this hop.
+    """
+
+    source: str
+    target: str
+    convert: Convert
+    packages: tuple[str, ...]
+    keras_backend: str = "tensorflow"
+
+    def __str__(self) -> str:
+        return f"{self.source}>{self.target}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Hops from a framework to a format; prints as ``tensorflow>saved_model>tflite``."""
+
+    hops: tuple[Hop, ...]
+
+    @property
+    def framework(self) -> str:
+        """Where the route begins."""
+        return self.hops[0].source
+
+    @property
+    def format(self) -> str:
+        """Where the route ends."""
+        return self.hops[-1].target
+
+    def __str__(self) -> str:
+        return ">".join([self.framework, *(hop.target for hop in self.hops)])
+
+
+class UnsupportedModelError(Exception):
+    """The model cannot take this hop; the message says what, where, and what to do instead."""
+
+
+_HOPS: dict[str, Hop] = {}
+
+
+def hop(
+    source: str, target: str, *, packages: tuple[str, ...], keras_backend: str = "tensorflow"
+) -> Callable[[Convert], Convert]:
+    """Register a function as the hop from `source` to `target`."""
+
+    def register(convert: Convert) -> Convert:
+        found = Hop(source, target, convert, packages, keras_backend)
+        _HOPS[str(found)] = found
+        return convert
+
+    return register
+
+
+def hops() -> dict[str, Hop]:
+    """Return every hop, by its printed name, in order of registration."""
+    for name in FORMATS:
+        importlib.import_module(f"shipworthy.convert.formats.{name}")
+    return dict(_HOPS)
+
+
+def find_routes(framework: str, format_: str) -> list[Route]:
+    """Return the routes from a framework to a format, shortest first.
+
+    Raises
+    ------
+    ValueError : an unknown framework or format; the message lists the known ones.
+    """
+    if framework not in FRAMEWORKS:
+        raise ValueError(f"unknown framework {framework!r}; known: {', '.join(FRAMEWORKS)}")
+    if format_ not in FORMATS:
+        raise ValueError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
+    found: list[Route] = []
+    paths: list[tuple[Hop, ...]] = [(h,) for h in hops().values() if h.source == framework]
+    while paths:
+        path = paths.pop(0)
+        if path[-1].target == format_:
+            found.append(Route(path))
+            continue
+        seen = {h.source for h in path}
+        paths += [
+            (*path, h)
+            for h in hops().values()
+            if h.source == path[-1].target and h.target not in seen
+        ]
+    return found

@@ -1,0 +1,1 @@
+"""The models that are exported, and the words every room shares."""

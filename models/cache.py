@@ -1,0 +1,46 @@
+"""Where what can be made again is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def cache_dir() -> Path:
+    """Return ``build/`` in a checkout, the user's cache folder elsewhere."""
+    if (_ROOT / "pyproject.toml").is_file() and (_ROOT / "requirements.lock").is_file():
+        return _ROOT / "build"
+    return Path(platformdirs.user_cache_path("shipworthy"))
+
+
+def hash_json(value: Any) -> str:
+    """Return the SHA-256 of a JSON value, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_path(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's relative names and contents."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    if not files:
+        raise FileNotFoundError(f"{path} holds no file")
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def hash_sources(folders: Iterable[Path]) -> str:
+    """Return the SHA-256 of all Python files below the folders."""
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    return hash_json([[file.name, hash_path(file)] for file in files])

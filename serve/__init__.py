@@ -1,0 +1,1 @@
+"""How an artifact runs, whether it is right, and how fast it is."""

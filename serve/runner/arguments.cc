@@ -1,0 +1,193 @@
+#include "arguments.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "files.h"
+
+namespace shipworthy {
+namespace {
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+
+std::vector<std::string> ReadLines(const std::string& path) {
+  constexpr std::size_t kMostBytes = 64 << 20;
+  try {
+    File file(path);
+    if (file.remaining() > kMostBytes) throw Error("it is larger than 64 MiB");
+    std::string text(file.remaining(), '\0');
+    file.Read(text.data(), text.size(), "its lines");
+    std::vector<std::string> lines;
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      lines.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return lines;
+  } catch (const Error& e) {
+    throw UsageError("cannot read arguments from " + path + ": " + e.what());
+  }
+}
+
+std::vector<std::string> Expand(int argc, char** argv) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.size() > 1 && word[0] == '@') {
+      for (std::string& line : ReadLines(word.substr(1))) words.push_back(std::move(line));
+    } else {
+      words.push_back(word);
+    }
+  }
+  return words;
+}
+
+std::string Unescape(const std::string& text) {
+  static const std::vector<std::pair<std::string, char>> kEscapes = {
+      {"%3D", '='}, {"%25", '%'}, {"%0A", '\n'}};
+  std::string plain;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto found = std::find_if(kEscapes.begin(), kEscapes.end(), [&](const auto& escape) {
+      return text.compare(i, escape.first.size(), escape.first) == 0;
+    });
+    plain += found == kEscapes.end() ? text[i] : found->second;
+    i += found == kEscapes.end() ? 1 : found->first.size();
+  }
+  return plain;
+}
+
+class Parser {
+ public:
+  explicit Parser(std::vector<std::string> words) : words_(std::move(words)) {}
+
+  Arguments Parse() {
+    while (position_ < words_.size()) Option(words_[position_++]);
+    Check();
+    return std::move(arguments_);
+  }
+
+ private:
+  void Option(const std::string& word) {
+    if (word == "--describe") {
+      arguments_.describe = true;
+    } else if (word == "--model") {
+      arguments_.options.model = Text(word);
+    } else if (word == "--threads") {
+      arguments_.options.threads = static_cast<int>(Number(word, 1, 1024));
+    } else if (word == "--rows") {
+      arguments_.rows = Number(word, 1, kMost);
+    } else if (word == "--start-ns") {
+      arguments_.start_ns = Number(word, 0, kMost);
+    } else if (word == "--null-ns") {
+      arguments_.options.null_ns = Number(word, 0, kMost);
+    } else if (word == "--case") {
+      arguments_.cases.push_back({Text(word), {}, {}});
+    } else if (word == "--input" || word == "--output") {
+      Binding(word);
+    } else {
+      BenchOption(word);
+    }
+  }
+
+  void BenchOption(const std::string& word) {
+    if (word == "--bench") {
+      bench_name_ = Text(word);
+    } else if (word == "--warmup") {
+      bench_.warmup = Number(word, 0, kMost);
+    } else if (word == "--min-runs") {
+      bench_.min_runs = Number(word, 0, kMost);
+    } else if (word == "--max-runs") {
+      bench_.max_runs = Number(word, 1, kMost);
+    } else if (word == "--min-ns") {
+      bench_.min_ns = Number(word, 0, kMost);
+    } else if (word == "--max-ns") {
+      bench_.max_ns = Number(word, 1, kMost);
+    } else {
+      throw UsageError("unknown argument '" + word +
+                       "'; allowed: --describe, --model, --threads, --rows, --case, --input, "
+                       "--output, --bench, --warmup, --min-runs, --max-runs, --min-ns, --max-ns, "
+                       "--start-ns, --null-ns, @FILE");
+    }
+  }
+
+  std::string Text(const std::string& option) {
+    if (position_ == words_.size() || words_[position_].empty()) {
+      throw UsageError(option + " needs a value");
+    }
+    return words_[position_++];
+  }
+
+  std::int64_t Number(const std::string& option, std::int64_t least, std::int64_t most) {
+    const std::string text = Text(option);
+    std::int64_t number = 0;
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (fault != std::errc() || end != text.data() + text.size() || number < least ||
+        number > most) {
+      throw UsageError(option + " is '" + text + "'; allowed: whole numbers from " +
+                       std::to_string(least) + " to " + std::to_string(most));
+    }
+    return number;
+  }
+
+  void Binding(const std::string& option) {
+    if (arguments_.cases.empty()) throw UsageError(option + " stands before any --case");
+    const std::string text = Text(option);
+    const std::size_t equals = text.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+      throw UsageError(option + " is '" + text + "'; it must be NAME=PATH");
+    }
+    CaseFiles& current = arguments_.cases.back();
+    auto& bindings = option == "--input" ? current.inputs : current.outputs;
+    const std::string name = Unescape(text.substr(0, equals));
+    for (const auto& [other, path] : bindings) {
+      if (other == name) {
+        throw UsageError("case '" + current.name + "' gives " + option + " '" + name + "' twice");
+      }
+    }
+    bindings.emplace_back(name, text.substr(equals + 1));
+  }
+
+  void Check() {
+    if (arguments_.describe) return;
+    if (arguments_.options.model.empty()) throw UsageError("--model is missing");
+    for (std::size_t i = 0; i < arguments_.cases.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (arguments_.cases[i].name == arguments_.cases[j].name) {
+          throw UsageError("case '" + arguments_.cases[i].name + "' is given twice");
+        }
+      }
+    }
+    if (!bench_name_) return;
+    bench_.case_name = *bench_name_;
+    std::string known;
+    for (const CaseFiles& one : arguments_.cases) {
+      if (one.name == bench_.case_name) arguments_.bench = bench_;
+      known += (known.empty() ? "" : ", ") + one.name;
+    }
+    if (!arguments_.bench) {
+      throw UsageError("--bench names the case '" + bench_.case_name +
+                       "'; given: " + (known.empty() ? "none" : known));
+    }
+    if (bench_.min_runs > bench_.max_runs) {
+      throw UsageError("--min-runs " + std::to_string(bench_.min_runs) +
+                       " is more than --max-runs " + std::to_string(bench_.max_runs));
+    }
+    if (bench_.min_ns > bench_.max_ns) {
+      throw UsageError("--min-ns " + std::to_string(bench_.min_ns) + " is more than --max-ns " +
+                       std::to_string(bench_.max_ns));
+    }
+  }
+
+  std::vector<std::string> words_;
+  std::size_t position_ = 0;
+  std::optional<std::string> bench_name_;
+  BenchOptions bench_;
+  Arguments arguments_;
+};
+
+}  // namespace
+
+Arguments ParseArguments(int argc, char** argv) { return Parser(Expand(argc, argv)).Parse(); }
+
+}  // namespace shipworthy

@@ -1,0 +1,62 @@
+// The whole interface between the harness and a runtime. One runtime is linked into one binary.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor.h"
+
+namespace shipworthy {
+
+struct Options {
+  std::string model;
+  int threads = 1;
+  std::int64_t null_ns = 0;  // null runtime only: how long one run spins
+};
+
+// One worker's state.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Copies the inputs, which come in the order of Model::Inputs(). Untimed.
+  virtual void SetInputs(const std::vector<Tensor>& inputs) = 0;
+
+  // The only timed call. On return all outputs are allocated, dense and in host memory.
+  virtual void Run() = 0;
+
+  // Outputs of the last run, valid until the next Run or SetInputs. Untimed.
+  virtual std::vector<Tensor> Outputs() = 0;
+};
+
+// Settings that shape the latency, in the runtime's own words; they go into the record.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+// Loaded once, shared by its sessions.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual std::unique_ptr<Session> NewSession() = 0;
+
+  // As the file declares them, in the runtime's order.
+  virtual std::vector<TensorInfo> Inputs() const = 0;
+  // Empty where the format names no outputs: then the first run tells.
+  virtual std::vector<TensorInfo> Outputs() const = 0;
+
+  // Threads read back from the runtime; empty where it offers no way.
+  virtual std::optional<int> Threads() const { return std::nullopt; }
+  virtual Settings RuntimeSettings() const { return {}; }
+};
+
+const char* RuntimeName();
+std::string RuntimeVersion();
+const char* RuntimeFormat();
+
+// Timed as load_ns. Error if the model cannot be loaded.
+std::unique_ptr<Model> LoadModel(const Options& options);
+
+}  // namespace shipworthy

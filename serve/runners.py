@@ -1,0 +1,312 @@
+"""Finds the Python-free runners and runs them.
+
+``python -m shipworthy.serve.runners`` builds them all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from shipworthy.models.errors import ShipworthyError
+from shipworthy.serve.build import (
+    FACTS,
+    RUNTIMES,
+    BuildError,
+    binary_name,
+    build_missing,
+    folder_of,
+)
+
+# Longer command lines go through a file: one argument may not exceed 128 KiB, all of them 2 MiB.
+_MOST_COMMAND_CHARACTERS = 100_000
+
+
+class RunnerError(ShipworthyError):
+    """A runner is not there or failed; the message is one line that says what happened."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A runner's binary and what it says of itself.
+
+    Parameters
+    ----------
+    runtime, version, format : what it runs, such as ``onnxruntime``, ``1.32.0``, ``onnx``.
+    path : the binary.
+    build : compiler, flags and standard it was built with.
+    """
+
+    runtime: str
+    path: Path
+    version: str
+    format: str
+    build: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """One case: ``.npy`` files to read and to write, by the tensors' names in the artifact."""
+
+    name: str
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What to time and for how long.
+
+    The timed loop ends after at least `min_runs` runs and `min_ns` nanoseconds, or as soon as it
+    has had `max_runs` runs or `max_ns` nanoseconds.
+    """
+
+    case: str
+    warmup: int
+    min_runs: int
+    max_runs: int
+    min_ns: int
+    max_ns: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one runner process found out; the runner's JSON, field by field.
+
+    Parameters
+    ----------
+    threads : ``{"requested", "effective"}``; effective is None where it cannot be read back.
+    settings : what else shapes the latency, in the runtime's own words.
+    inputs, outputs : name, dtype and shape as the artifact declares them; -1 is a dynamic axis,
+        None what the format does not store.
+    cases : name, number of runs, and outputs with their true dtypes and shapes.
+    process_ns, load_ns, first_ns : from the start of the process to ``main``, loading the model,
+        the first inference.
+    cold_start_ns : from the start of the process to the first output.
+    bench : ``{"case", "warmup", "latencies_ns", "wall_ns", "cpu_ns"}``, or None.
+    peak_rss_bytes, loaded_rss_bytes : ``VmHWM`` at the end, ``VmRSS`` after loading.
+    os_threads : threads of the process at the end.
+    python_free : no Python interpreter was among the mapped files.
+    """
+
+    schema: int
+    runtime: str
+    version: str
+    format: str
+    build: Mapping[str, str]
+    threads: Mapping[str, int | None]
+    settings: Mapping[str, str]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    cases: list[dict[str, Any]]
+    process_ns: int | None
+    load_ns: int
+    first_ns: int | None
+    cold_start_ns: int | None
+    bench: dict[str, Any] | None
+    peak_rss_bytes: int
+    loaded_rss_bytes: int
+    os_threads: int
+    python_free: bool
+    mapped_libraries: list[str]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Run:
+        """Read a runner's JSON.
+
+        Raises
+        ------
+        RunnerError : another schema, or a field is missing.
+        """
+        missing = [f.name for f in fields(cls) if f.name not in data]
+        if missing or data["schema"] != 1:
+            raise RunnerError(
+                f"the runner's JSON has schema {data.get('schema')} and lacks {missing}; "
+                "wanted is schema 1: build the runners again with `make setup`"
+            )
+        return cls(**{f.name: data[f.name] for f in fields(cls)})
+
+
+def build(
+    runtimes: Sequence[str] | None = None, log: Callable[[str], None] | None = None
+) -> dict[str, str | None]:
+    """Build the runners that are missing or out of date.
+
+    Parameters
+    ----------
+    runtimes : some of `RUNTIMES`; all by default.
+    log : is told of the progress, line by line.
+
+    Returns
+    -------
+    The reason each could not be built, None where it is there.
+    """
+    return build_missing(runtimes or RUNTIMES, log or (lambda _: None))
+
+
+def find(runtime: str) -> Runner:
+    """Return a runner, built if it has to be.
+
+    Raises
+    ------
+    RunnerError : an unknown runtime, or it cannot be built; the message says what to do.
+    """
+    if runtime not in RUNTIMES:
+        raise RunnerError(f"unknown runtime {runtime!r}; known: {', '.join(RUNTIMES)}")
+    reason = build([runtime])[runtime]
+    if reason is not None:
+        raise RunnerError(f"the runner for {runtime} cannot be built: {reason}")
+    try:
+        folder = folder_of(runtime)
+        facts = json.loads((folder / FACTS).read_text())
+        return Runner(
+            runtime,
+            folder / binary_name(runtime),
+            facts["version"],
+            facts["format"],
+            facts["build"],
+        )
+    except (BuildError, OSError, ValueError, KeyError) as e:
+        raise RunnerError(
+            f"the runner for {runtime} is damaged ({e}); remove its folder and run `make setup`"
+        ) from e
+
+
+def run(
+    runner: Runner,
+    model: Path,
+    cases: Sequence[CaseFiles],
+    *,
+    threads: int = 1,
+    rows: int | None = None,
+    timing: Timing | None = None,
+    timeout: float = 120.0,
+) -> Run:
+    """Run an artifact's cases in a fresh process, and time one of them.
+
+    Parameters
+    ----------
+    model : the artifact's file or folder.
+    cases : each is run once; its outputs are written where it says.
+    threads : given to the runtime.
+    rows : feed every case in slices of so many rows, for artifacts with a fixed batch.
+    timing : the case to time after all have run; its outputs are then those of the last timed run.
+    timeout : seconds, for the whole process.
+
+    Raises
+    ------
+    RunnerError : the process failed, died or did not end in time.
+    """
+    arguments = ["--model", str(model), "--threads", str(threads)]
+    if rows is not None:
+        arguments += ["--rows", str(rows)]
+    for case in cases:
+        arguments += ["--case", case.name]
+        arguments += _bindings("--input", case.inputs) + _bindings("--output", case.outputs)
+    if timing is not None:
+        arguments += ["--bench", timing.case]
+        for option in ("warmup", "min_runs", "max_runs", "min_ns", "max_ns"):
+            arguments += [f"--{option.replace('_', '-')}", str(getattr(timing, option))]
+    return Run.from_json(call(runner.path, arguments, timeout))
+
+
+def _bindings(option: str, files: Mapping[str, Path]) -> list[str]:
+    words: list[str] = []
+    for name, path in files.items():
+        escaped = name.replace("%", "%25").replace("=", "%3D").replace("\n", "%0A")
+        words += [option, f"{escaped}={path}"]
+    return words
+
+
+def call(binary: Path, arguments: Sequence[str], timeout: float) -> dict[str, Any]:
+    """Run a binary with ``--start-ns`` and return the JSON it prints.
+
+    Raises
+    ------
+    RunnerError : it failed, died of a signal, printed no JSON, or did not end in time; then the
+        whole process group was killed.
+    """
+    with _shortened(arguments) as words:
+        code, stdout, stderr = _communicate([str(binary), *words], timeout)
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+        raise RunnerError(f"{binary.name} died of {name}{hint}{_last_line('; it said: ', stderr)}")
+    if code != 0:
+        raise RunnerError(_last_line("", stderr) or f"{binary.name} ended with {code}, silently")
+    try:
+        data = json.loads(stdout)
+    except ValueError as e:
+        raise RunnerError(f"{binary.name} printed no JSON: {e}") from e
+    if not isinstance(data, dict):
+        raise RunnerError(f"{binary.name} printed JSON that is no object")
+    return data
+
+
+@contextmanager
+def _shortened(arguments: Sequence[str]) -> Iterator[list[str]]:
+    if sum(map(len, arguments)) < _MOST_COMMAND_CHARACTERS:
+        yield list(arguments)
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".arguments") as stream:
+        stream.write("\n".join(arguments))
+        stream.flush()
+        yield [f"@{stream.name}"]
+
+
+def _communicate(command: list[str], timeout: float) -> tuple[int, str, str]:
+    try:
+        start_ns = time.monotonic_ns()
+        process = subprocess.Popen(
+            [*command, "--start-ns", str(start_ns)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as e:
+        raise RunnerError(f"{command[0]} cannot be started: {e.strerror}") from e
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise RunnerError(
+            f"{Path(command[0]).name} did not end within {timeout:g} s; it was stopped. "
+            f"Command: {shlex.join(command)}"
+        ) from None
+    finally:
+        # Also on Ctrl-C: the process leads a group that gets no signal from the terminal.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, stdout, stderr
+
+
+def _last_line(prefix: str, text: str) -> str:
+    lines = text.strip().splitlines()
+    return prefix + lines[-1] if lines else ""
+
+
+def main() -> int:
+    """Build all runners, with progress on stderr; 1 if one could not be built."""
+    reasons = build(log=lambda line: print(line, file=sys.stderr))
+    failed = {name: reason for name, reason in reasons.items() if reason is not None}
+    for name, reason in failed.items():
+        print(f"runner {name} cannot be built: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,313 @@
+// TFLite files through LiteRT's C API, on the CPU (XNNPACK). The first signature is run.
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "litert_api.h"
+#include "process.h"
+#include "runtime.h"
+#include "tflite_check.h"
+
+namespace shipworthy {
+namespace {
+
+constexpr int kCpu = 1;       // kLiteRtHwAcceleratorCpu
+constexpr int kLockRead = 0;  // kLiteRtTensorBufferLockModeRead
+constexpr int kLockWrite = 1;
+
+struct Element {
+  int type;
+  const char* name;
+  Dtype dtype;
+  bool can_feed;
+};
+// kLiteRtElementType*, which are kTfLite*'s.
+constexpr std::array<Element, 10> kElements = {{{1, "float32", Dtype::kFloat32, true},
+                                                {11, "float64", Dtype::kFloat64, true},
+                                                {2, "int32", Dtype::kInt32, true},
+                                                {4, "int64", Dtype::kInt64, true},
+                                                {3, "uint8", Dtype::kUint8, true},
+                                                {6, "bool", Dtype::kBool, true},
+                                                {9, "int8", Dtype::kUint8, false},
+                                                {7, "int16", Dtype::kInt32, false},
+                                                {10, "float16", Dtype::kFloat32, false},
+                                                {5, "string", Dtype::kUint8, false}}};
+
+const Element* FindElement(int type) {
+  const auto found = std::find_if(kElements.begin(), kElements.end(),
+                                  [&](const Element& e) { return e.type == type; });
+  return found == kElements.end() ? nullptr : &*found;
+}
+
+void Check(const char* doing, LiteRtStatusCode status) {
+  if (status == 0) return;
+  const std::string words = LastWords();
+  throw Error(std::string("LiteRT, ") + doing + ": status " + std::to_string(status) +
+              (words.empty() ? "" : "; it said: " + words));
+}
+
+template <typename Object>
+using Handle = std::unique_ptr<Object, void (*)(Object*)>;
+
+Shape ToShape(const LiteRtLayoutFacts& layout) {
+  return {layout.dimensions, layout.dimensions + layout.rank};
+}
+
+struct SignatureTensor {
+  TensorInfo info;
+  LiteRtTensorTypeFacts type{};
+};
+
+SignatureTensor ReadTensor(const char* name, LiteRtTensorT* tensor) {
+  SignatureTensor read{{name, std::nullopt, std::nullopt}, {}};
+  int type_id = 0;
+  Check("reading the signature", LiteRtGetTensorTypeId(tensor, &type_id));
+  if (type_id != 0) throw Error(std::string("tensor '") + name + "' has no rank, so it cannot be run");
+  Check("reading the signature", LiteRtGetRankedTensorType(tensor, &read.type));
+  const Element* element = FindElement(read.type.element_type);
+  read.info.dtype = element == nullptr ? "unknown" : element->name;
+  read.info.shape = ToShape(read.type.layout);
+  return read;
+}
+
+// A tensor buffer, unlocked and destroyed in the right order.
+class Buffer {
+ public:
+  Buffer(LiteRtEnvironmentT* environment, const LiteRtTensorTypeFacts& type,
+         LiteRtTensorBufferRequirementsT* requirements) {
+    Check("allocating a buffer", LiteRtCreateManagedTensorBufferFromRequirements(
+                                     environment, &type, requirements, &buffer_));
+  }
+  Buffer(Buffer&& other) noexcept
+      : buffer_(std::exchange(other.buffer_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)) {}
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Buffer& operator=(Buffer&&) = delete;
+  ~Buffer() {
+    Unlock();
+    if (buffer_ != nullptr) LiteRtDestroyTensorBuffer(buffer_);
+  }
+
+  void* Lock(int mode) {
+    Check("locking a buffer", LiteRtLockTensorBuffer(buffer_, &data_, mode));
+    return data_;
+  }
+  void Unlock() {
+    if (data_ != nullptr) LiteRtUnlockTensorBuffer(buffer_);
+    data_ = nullptr;
+  }
+  LiteRtTensorBufferT* get() const { return buffer_; }
+  const void* data() const { return data_; }
+
+ private:
+  LiteRtTensorBufferT* buffer_ = nullptr;
+  void* data_ = nullptr;
+};
+
+class LiteRtSession final : public Session {
+ public:
+  LiteRtSession(LiteRtEnvironmentT* environment, LiteRtCompiledModelT* model,
+                const std::vector<SignatureTensor>& inputs,
+                const std::vector<SignatureTensor>& outputs)
+      : environment_(environment), model_(model), inputs_(inputs), outputs_(outputs) {}
+
+  void SetInputs(const std::vector<Tensor>& inputs) override {
+    output_buffers_.clear();
+    input_buffers_.clear();
+    bool resized = !prepared_;
+    for (std::size_t i = 0; i < inputs.size(); ++i) resized = Resize(i, inputs[i].shape) || resized;
+    if (resized) PrepareOutputs();
+    raw_inputs_.clear();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      LiteRtTensorBufferRequirementsT* requirements = nullptr;
+      Check("asking for an input's buffer",
+            LiteRtGetCompiledModelInputBufferRequirements(model_, 0, i, &requirements));
+      Buffer& buffer = input_buffers_.emplace_back(environment_, inputs_[i].type, requirements);
+      const std::size_t bytes = inputs[i].bytes();
+      void* target = buffer.Lock(kLockWrite);
+      if (bytes > 0) std::memcpy(target, inputs[i].data.get(), bytes);
+      buffer.Unlock();
+      raw_inputs_.push_back(buffer.get());
+    }
+  }
+
+  void Run() override {
+    output_buffers_.clear();
+    raw_outputs_.clear();
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      raw_outputs_.push_back(
+          output_buffers_.emplace_back(environment_, outputs_[i].type, requirements_[i]).get());
+    }
+    Check("running the model",
+          LiteRtRunCompiledModel(model_, 0, raw_inputs_.size(), raw_inputs_.data(),
+                                 raw_outputs_.size(), raw_outputs_.data()));
+    for (Buffer& buffer : output_buffers_) buffer.Lock(kLockRead);
+  }
+
+  std::vector<Tensor> Outputs() override {
+    std::vector<Tensor> tensors;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const LiteRtTensorTypeFacts& type = outputs_[i].type;
+      const Element* element = FindElement(type.element_type);
+      if (element == nullptr || !element->can_feed) {
+        throw Error("output '" + outputs_[i].info.name + "' has the dtype " +
+                    *outputs_[i].info.dtype + "; allowed: " + std::string(kDtypeNames));
+      }
+      tensors.push_back(ViewTensor(outputs_[i].info.name, element->dtype, ToShape(type.layout),
+                                   output_buffers_.at(i).data()));
+    }
+    return tensors;
+  }
+
+ private:
+  // Gives input i this shape. Returns whether it had another.
+  bool Resize(std::size_t i, const Shape& shape) {
+    LiteRtLayoutFacts& layout = inputs_[i].type.layout;
+    if (prepared_ && ToShape(layout) == shape) return false;
+    LiteRtLayoutFacts current{};
+    Check("reading a shape", LiteRtGetCompiledModelInputTensorLayout(model_, 0, i, &current));
+    const std::vector<int> dims(shape.begin(), shape.end());
+    const bool same = ToShape(current) == shape;
+    if (!same) {
+      Check("resizing an input",
+            LiteRtCompiledModelResizeInputTensor(model_, 0, i, dims.data(), dims.size()));
+    }
+    std::copy(dims.begin(), dims.end(), layout.dimensions);
+    return !same;
+  }
+
+  void PrepareOutputs() {
+    std::vector<LiteRtLayoutFacts> layouts(outputs_.size());
+    Check("working out the outputs' shapes",
+          LiteRtGetCompiledModelOutputTensorLayouts(model_, 0, layouts.size(), layouts.data(),
+                                                    true));
+    requirements_.assign(outputs_.size(), nullptr);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      outputs_[i].type.layout = layouts[i];
+      for (const std::int64_t size : ToShape(layouts[i])) {
+        if (size < 0) {
+          throw Error("the shape of output '" + outputs_[i].info.name +
+                      "' depends on the inputs' values, which LiteRT cannot allocate for");
+        }
+      }
+      Check("asking for an output's buffer",
+            LiteRtGetCompiledModelOutputBufferRequirements(model_, 0, i, &requirements_[i]));
+    }
+    prepared_ = true;
+  }
+
+  LiteRtEnvironmentT* const environment_;
+  LiteRtCompiledModelT* const model_;
+  std::vector<SignatureTensor> inputs_;   // with the shapes of the last SetInputs
+  std::vector<SignatureTensor> outputs_;
+  std::vector<LiteRtTensorBufferRequirementsT*> requirements_;  // the model's
+  std::vector<Buffer> input_buffers_;
+  std::vector<Buffer> output_buffers_;
+  std::vector<LiteRtTensorBufferT*> raw_inputs_;
+  std::vector<LiteRtTensorBufferT*> raw_outputs_;
+  bool prepared_ = false;
+};
+
+class LiteRtModel final : public Model {
+ public:
+  explicit LiteRtModel(const Options& options)
+      : model_(nullptr, LiteRtDestroyModel), compiled_(nullptr, LiteRtDestroyCompiledModel) {
+    Check("starting", LiteRtCreateEnvironment(0, nullptr, &environment_));
+    LiteRtModelT* model = nullptr;
+    Check("loading the model",
+          LiteRtCreateModelFromFile(environment_, options.model.c_str(), &model));
+    model_.reset(model);
+    ReadSignature();
+    const std::int64_t threads_before = ReadMemory().threads;
+    const auto settings = MakeOptions(options.threads);
+    LiteRtCompiledModelT* compiled = nullptr;
+    Check("preparing the model",
+          LiteRtCreateCompiledModel(environment_, model, settings.get(), &compiled));
+    compiled_.reset(compiled);
+    // Beside the calling thread the model has XNNPACK's pool, made just now.
+    threads_ = static_cast<int>(ReadMemory().threads - threads_before) + 1;
+  }
+
+  std::unique_ptr<Session> NewSession() override {
+    return std::make_unique<LiteRtSession>(environment_, compiled_.get(), inputs_, outputs_);
+  }
+  std::vector<TensorInfo> Inputs() const override { return Infos(inputs_); }
+  std::vector<TensorInfo> Outputs() const override { return Infos(outputs_); }
+  std::optional<int> Threads() const override { return threads_; }
+  Settings RuntimeSettings() const override {
+    return {{"accelerator", "cpu"}, {"num_threads", std::to_string(threads_)}};
+  }
+
+ private:
+  static std::vector<TensorInfo> Infos(const std::vector<SignatureTensor>& tensors) {
+    std::vector<TensorInfo> infos;
+    for (const SignatureTensor& tensor : tensors) infos.push_back(tensor.info);
+    return infos;
+  }
+
+  // The number of threads is an opaque option: a text in TOML under the name "xnnpack"
+  // (litert/c/options/litert_cpu_options.cc).
+  static Handle<LiteRtOptionsT> MakeOptions(int threads) {
+    LiteRtOptionsT* options = nullptr;
+    Check("making options", LiteRtCreateOptions(&options));
+    Handle<LiteRtOptionsT> owned(options, LiteRtDestroyOptions);
+    Check("choosing the CPU", LiteRtSetOptionsHardwareAccelerators(options, kCpu));
+    char* text = strdup(("num_threads = " + std::to_string(threads) + "\n").c_str());
+    if (text == nullptr) throw std::bad_alloc();
+    LiteRtOpaqueOptionsT* opaque = nullptr;
+    Check("setting the threads", LiteRtCreateOpaqueOptions("xnnpack", text, std::free, &opaque));
+    Check("setting the threads", LiteRtAddOpaqueOptions(options, opaque));
+    return owned;
+  }
+
+  void ReadSignature() {
+    std::size_t count = 0;
+    Check("reading the signature", LiteRtGetNumModelSignatures(model_.get(), &count));
+    if (count == 0) throw Error("the model has no signature");
+    LiteRtSignatureT* signature = nullptr;
+    Check("reading the signature", LiteRtGetModelSignature(model_.get(), 0, &signature));
+    inputs_ = ReadTensors(signature, LiteRtGetNumSignatureInputs, LiteRtGetSignatureInputName,
+                          LiteRtGetSignatureInputTensorByIndex);
+    outputs_ = ReadTensors(signature, LiteRtGetNumSignatureOutputs, LiteRtGetSignatureOutputName,
+                           LiteRtGetSignatureOutputTensorByIndex);
+  }
+
+  template <typename Count, typename NameOf, typename TensorOf>
+  static std::vector<SignatureTensor> ReadTensors(LiteRtSignatureT* signature, Count count_of,
+                                                  NameOf name_of, TensorOf tensor_of) {
+    std::size_t count = 0;
+    Check("reading the signature", count_of(signature, &count));
+    std::vector<SignatureTensor> tensors;
+    for (std::size_t i = 0; i < count; ++i) {
+      const char* name = nullptr;
+      LiteRtTensorT* tensor = nullptr;
+      Check("reading the signature", name_of(signature, i, &name));
+      Check("reading the signature", tensor_of(signature, i, &tensor));
+      tensors.push_back(ReadTensor(name, tensor));
+    }
+    return tensors;
+  }
+
+  LiteRtEnvironmentT* environment_ = nullptr;  // lives as long as the process
+  Handle<LiteRtModelT> model_;
+  Handle<LiteRtCompiledModelT> compiled_;
+  std::vector<SignatureTensor> inputs_;
+  std::vector<SignatureTensor> outputs_;
+  int threads_ = 0;
+};
+
+}  // namespace
+
+const char* RuntimeName() { return "litert"; }
+std::string RuntimeVersion() { return SHIPWORTHY_LITERT_VERSION; }
+const char* RuntimeFormat() { return "tflite"; }
+
+std::unique_ptr<Model> LoadModel(const Options& options) {
+  CheckTflite(options.model);
+  return std::make_unique<LiteRtModel>(options);
+}
+
+}  // namespace shipworthy

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from shipworthy.report.html import make_html
+from shipworthy.report.markdown import make_markdown
+from shipworthy.report.plots import draw_plots
+from shipworthy.report.records import RecordsError
+from shipworthy.report.write import write_reports
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+ARROW = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+HOSTILE = "<script>alert(1)</script>\"'`|*_[x](y)&lt;@someone\x1b[31m\n# title"
+
+
+class Page(HTMLParser):
+    """What a page holds; refuses tags that are not closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text, self.ids = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    def says(self, text):
+        return text in " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Pages by the records they show; drawing is slow, so each is drawn once."""
+    known = {}
+
+    def get(records):
+        key = json.dumps(records)
+        if key not in known:
+            known[key] = make_html(records)
+        return known[key]
+
+    return get
+
+
+def test_the_three_reports_are_written_and_the_records_left_alone(tmp_path, eight, write):
+    write(tmp_path, eight)
+    before = (tmp_path / "records.jsonl").read_bytes()
+    paths = write_reports(tmp_path)
+    assert [path.name for path in paths] == ["summary.json", "report.md", "report.html"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "records.jsonl", "summary.json", "report.md", "report.html",
+    }  # fmt: skip
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+    assert len(json.loads(paths[0].read_text())["cells"]) == 8
+    assert paths[2].stat().st_size < 3_000_000
+
+
+def test_without_records_nothing_is_written(tmp_path):
+    with pytest.raises(RecordsError, match="export the model first"):
+        write_reports(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_needs_nothing_from_elsewhere(pages, mixed):
+    text = pages(mixed)
+    page = Page(text)
+    assert not re.search(r"https?:|//[a-z]|@import|javascript:", text)
+    assert "script" not in page.tags
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on"), f"{tag} has a handler {name}"
+        if name in ("src", "href", "action", "xlink:href", "srcset"):
+            assert value.startswith("#") or value == "data:,", f"{tag} {name}={value}"
+    for address in re.findall(r"url\(([^)]*)\)", text):
+        assert address.startswith("#")
+
+
+def test_the_page_is_sound(pages, mixed):
+    page = Page(pages(mixed))
+    assert len(page.ids) == len(set(page.ids))
+    links = [value for _, name, value in page.attributes if name == "href"]
+    targets = {link[1:] for link in links if link.startswith("#")}
+    assert {f"cell-{number}" for number in range(1, 9)} <= targets
+    targets |= set(re.findall(r"url\(#([^)]*)\)", pages(mixed)))
+    assert targets <= set(page.ids)
+    labelled = [value for _, name, value in page.attributes if name == "aria-labelledby"]
+    assert labelled
+    assert set(labelled) <= set(page.ids)
+    assert page.tags.count("h1") == 1
+    assert page.tags.count("table") == page.tags.count("caption")
+    levels = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    plots = [(tag, name) for tag, name, _ in page.attributes if tag == "svg"]
+    assert plots.count(("svg", "aria-label")) == plots.count(("svg", "role")) == 6
+
+
+def test_every_cell_is_told_with_its_figures(pages, eight):
+    page = Page(pages(eight))
+    assert page.says("All 8 exports pass.")
+    for number, record in enumerate(eight, start=1):
+        assert f"cell-{number}" in page.ids
+        assert page.says(
+            record["route"].replace(">", " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ")
+        )
+        assert page.says(record["command"])
+        assert page.says(f"{record['runtime']} {record['runtime_version']}")
+    for text in (
+        "59.9 µs", "1.11 ≤ 4.10", "30.0 MB", "28.6 ms", "243 KB", "0.9861", "original 0.9861",
+        "1,200 in 5 fresh processes", "random_b1", "all cases pooled", "0f" * 32,
+        "TorchScript is deprecated upstream", "Batch is fixed at 2", "Imaginary 9000 @ 2.50GHz",
+        "11 for p50, 64 for p90, 662 for p99", "libstdc++.so.6",
+    ):  # fmt: skip
+        assert page.says(text), text
+
+
+def test_failures_are_open_and_told_with_reason_and_command(pages, mixed):
+    page = Page(pages(mixed))
+    assert page.says("5 of 8 exports pass: 2 failed, 1 skipped.")
+    assert page.says("the hop's process was killed by signal 9")
+    assert page.says("2,944 > 4.10")
+    assert page.says("the LibTorch runner is not built")
+    opened = [tag for tag, name, _ in page.attributes if name == "open"]
+    assert opened == ["details", "details"]
+
+
+def test_plots_take_their_colours_from_the_page_and_keep_text_as_text(mixed):
+    plots = draw_plots(mixed)
+    assert [plot.name for plot in plots] == [
+        "latency", "spread", "error", "cold-start", "size", "memory",
+    ]  # fmt: skip
+    for plot in plots:
+        assert not re.search(r"(?:fill|stroke): ?#[0-9a-f]{3,6}", plot.svg), plot.name
+        assert "var(--pytorch)" in plot.svg or plot.name == "cold-start"
+        assert "TorchScript</text>" in plot.svg
+        assert "<style" not in plot.svg
+    assert draw_plots(mixed) == plots
+
+
+def test_plots_of_what_was_not_measured_are_left_out(record, failed):
+    untimed = record(latencies_ns=[], cold_starts_ns=[], peak_rss_bytes=None, loaded_rss_bytes=None)
+    assert [plot.name for plot in draw_plots([untimed])] == ["error", "size"]
+    assert draw_plots([failed("pytorch", "onnx", "it crashed")]) == []
+
+
+def test_any_latencies_can_be_drawn(record):
+    strange = (
+        [0], [5] * 100, [1, 10**12], list(range(1, 2000)), [50_000] * 99 + [90_000_000],
+        [7] * 900 + [8] * 100,
+    )  # fmt: skip
+    records = [record(latencies_ns=found, batch=n) for n, found in enumerate(strange)]
+    plots = {plot.name: plot.svg for plot in draw_plots(records)}
+    assert "nan" not in plots["latency"]
+    assert "nan" not in plots["spread"]
+    assert "7 ns / 8 ns</text>" not in plots["latency"]
+    assert "7 ns / 7 ns</text>" in plots["latency"]
+    assert "up to +179,900 %</text>" in plots["spread"]
+
+
+def test_an_exact_export_can_be_drawn(record):
+    plots = {plot.name: plot for plot in draw_plots([record(error_ratio=0.0, threshold=None)])}
+    assert "0.00</text>" in plots["error"].svg
+
+
+def test_a_huge_run_stays_a_small_page(record):
+    many = [50_000 + n % 977 for n in range(100_000)]
+    text = make_html([record("pytorch", "onnx", latencies_ns=many)])
+    assert len(text) < 300_000
+    assert Page(text).says("100,000 in 5 fresh processes")
+
+
+def test_hostile_text_is_only_text_on_the_page(failed, record):
+    fields = ("model", "route", "reason", "command", "runtime", "runtime_version", "path")
+    strange = record(
+        **dict.fromkeys(fields, HOSTILE), framework=HOSTILE, format_="onnx", status="failed",
+        notes=[HOSTILE], warnings=[HOSTILE], mapped_libraries=[HOSTILE], machine={"cpu": HOSTILE},
+        tools={HOSTILE: HOSTILE}, options={HOSTILE: HOSTILE}, fixed_axes={HOSTILE: 1},
+        task_metric={"name": HOSTILE, "original": 1.0, "artifact": None}, started_at=HOSTILE,
+        comparisons=[{"case": HOSTILE, "output": HOSTILE, "passed": False, "detail": HOSTILE}],
+    )  # fmt: skip
+    text = make_html([strange | {"format": HOSTILE}])
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "\x1b" not in text
+    assert page.says("<script>alert(1)</script>")
+
+
+def test_hostile_text_is_only_text_in_markdown(failed):
+    fields = ("model", "route", "command", "framework", "format")
+    records = [failed("pytorch", "onnx", HOSTILE) | dict.fromkeys(fields, HOSTILE)]
+    text = make_markdown(records)
+    prose = re.sub(r"^(`{3,})\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "<script" not in prose
+    assert "@someone" not in prose
+    assert "[x](y)" not in prose
+    assert not re.search(r"^# title", prose, flags=re.MULTILINE)
+    # Every line of the table has as many columns as its head.
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(lines) == 3
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+
+
+def test_markdown_tells_every_cell_and_every_failure(mixed):
+    text = make_markdown(mixed)
+    assert text.startswith("# toycnn: 5 of 8 exports pass: 2 failed, 1 skipped.\n")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(lines) == 10
+    for line, record in zip(lines[2:], mixed, strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[:3] == [record["framework"], record["format"], record["route"]]
+        assert cells[3].endswith(record["status"])
+    assert "0.9861 (original 0.9861)" in lines[2]
+    assert "**pytorch>tflite failed:** the hop's process was killed by signal 9" in text
+    assert "```\nshipworthy hop toycnn 'tensorflow>saved_model' --out out/toycnn\n```" in text
+    assert "- pytorch>torchscript: TorchScript is deprecated upstream" in text
+
+
+@pytest.mark.parametrize("kind", ["all failed", "all skipped", "one framework", "no benchmark"])
+def test_partial_runs_are_reported(tmp_path, eight, failed, write, kind):
+    untimed = dict.fromkeys(
+        ("cold_starts_ns", "process_starts_ns", "loads_ns", "firsts_ns", "latencies_ns",
+         "peak_rss_bytes", "batch", "scenario", "processes", "machine", "started_at")
+    )  # fmt: skip
+    records = {
+        "all failed": [failed(r["framework"], r["format"], "no compiler") for r in eight],
+        "all skipped": [failed(r["framework"], r["format"], "no", status="skipped") for r in eight],
+        "one framework": eight[4:],
+        "no benchmark": [r | untimed for r in eight],
+    }[kind]
+    paths = write_reports(write(tmp_path, records))
+    page = Page(paths[2].read_text())
+    assert page.says(
+        {
+            "all failed": "None of 8 exports passes: 8 failed.",
+            "all skipped": "None of 8 exports passes: 8 skipped.",
+            "one framework": "All 4 exports pass.",
+            "no benchmark": "All 8 exports pass.",
+        }[kind]
+    )
+    assert len(json.loads(paths[0].read_text())["cells"]) == len(records)
+    assert not re.search(r"\b(None|null|nan)\b", " ".join(page.text).replace("None of 8", ""))

@@ -1,0 +1,68 @@
+"""Every model of the zoo by every route: generated, so that a new one is tested by itself."""
+
+import json
+
+import pytest
+
+from shipworthy.convert.routes import FORMATS, find_routes
+from shipworthy.models import zoo
+from shipworthy.models.spec import FRAMEWORKS
+from shipworthy.report.summary import check_summary
+
+CELLS = [
+    pytest.param(name, framework, format_, id=f"{name}-{framework}-{format_}")
+    for name in zoo.names()
+    for framework in FRAMEWORKS
+    if framework in zoo.get(name).sources
+    for format_ in FORMATS
+]
+# Routes that lose an axis, each with the reason; a test notices when one no longer does.
+FIXED = {("pytorch", "tflite"): {"batch": 1}}
+
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def record(exported, request):
+    name, framework, format_ = request.param
+    records = [json.loads(line) for line in (exported(name) / "records.jsonl").open()]
+    (found,) = [r for r in records if (r["framework"], r["format"]) == (framework, format_)]
+    return found
+
+
+@pytest.mark.parametrize(
+    "record", [p.values for p in CELLS], indirect=True, ids=[p.id for p in CELLS]
+)
+def test_a_cell_passes(record):
+    assert record["status"] == "passed", record["reason"]
+    assert record["route"] == str(find_routes(record["framework"], record["format"])[0])
+    assert record["yardstick"] == "float64"
+    assert 0 < record["error_ratio"] <= record["threshold"]
+    assert record["python_free"] is True
+    batches = {c["case"] for c in record["comparisons"]}
+    assert {"*", "task", "random_b1", "random_b2", "random_b5"} <= batches
+    metric = record["task_metric"]
+    assert metric["name"] == "accuracy"
+    assert metric["artifact"] == metric["original"] >= 0.98
+    fixed = FIXED.get((record["framework"], record["format"]), {})
+    assert record["fixed_axes"] == fixed
+    assert record["dynamic_axes"] == [axis for axis in ["batch"] if axis not in fixed]
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_the_summary_is_what_its_schema_says(exported, name):
+    out = exported(name)
+    summary = json.loads((out / "summary.json").read_text())
+    check_summary(summary)
+    assert summary["model"] == name
+    assert len(summary["cells"]) == 4 * len(zoo.get(name).sources)
+    for cell in summary["cells"]:
+        assert (out / cell["path"]).exists()
+        assert cell["latency_ns"] == {"n": 0, "p50": None, "p90": None, "p99": None}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_reports_are_written(exported, name):
+    out = exported(name)
+    for report in ("report.md", "report.html"):
+        assert name in (out / report).read_text()
