@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def batched(name: str, dtype: str, *shape: int, **limits: float) -> TensorSpec:
 
 def measure_all(
     framework: str,
-    models: dict[str, tuple[Signature, Callable[[], Any]]],
+    models: Mapping[str, tuple[Signature, Callable[[], Any]]],
     answers: Callable[[Any, Signature, Path], Iterator[tuple[str, str, Answer]]],
 ) -> None:
     """Measure every answer of every model; print JSON lines to stdout.

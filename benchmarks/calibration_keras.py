@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ def _out(*shape: int) -> tuple[Any, ...]:
 
 
 def _functional(shape: tuple[int, ...], body: Callable[[Any, Any], Any], dtype: str | None = None):  # type: ignore[no-untyped-def]
-    def build() -> Any:
+    def build(seed: int) -> Any:
         import keras
 
-        keras.utils.set_random_seed(5)
+        keras.utils.set_random_seed(seed)
         x = keras.Input(shape, name="x", dtype=dtype)
         model = keras.Model(x, body(x, keras.layers))
-        rng = np.random.default_rng(3)
+        rng = np.random.default_rng(seed)
         for layer in model.layers:
             for weight in layer.weights:  # biases and moving averages as after training
                 if weight.name in ("bias", "beta", "moving_mean"):
@@ -100,7 +101,7 @@ def _tokens(x: Any, layers: Any) -> Any:
     return layers.Dense(6)(layers.GlobalAveragePooling1D()(layers.Embedding(50, 16)(x)))
 
 
-MODELS: dict[str, tuple[Signature, Callable[[], Any]]] = {
+MODELS: dict[str, tuple[Signature, Callable[[int], Any]]] = {
     "one_output": (Signature(_FLAT, _out(1)), _functional((16,), _one_output)),
     "sigmoid_head": (Signature(_FLAT, _out(1)), _functional((16,), _sigmoid)),
     "saturated_softmax": (Signature(_FLAT, _out(8)), _functional((16,), _softmax)),
@@ -232,7 +233,7 @@ def _layer_faults(model: Any) -> Iterator[str]:
             layer.interpolation = "bicubic"
             yield "bicubic for bilinear"
             layer.interpolation = "bilinear"
-        if getattr(layer, "activation", None) is activations.gelu:
+        if getattr(getattr(layer, "activation", None), "__name__", "") == "gelu":
             layer.activation = lambda x: activations.gelu(x, approximate=True)
             yield "GELU by tanh"
             layer.activation = activations.gelu
@@ -245,11 +246,11 @@ def answers(model: Any, signature: Signature, folder: Path) -> Iterator[tuple[st
         model.export(saved, verbose=False)
     yield "XLA", "", _traced(model, signature, jit_compile=True)
     yield "LiteRT", "", _tflite(saved, signature)
+    exported: Answer | None = None
     try:
         exported = _onnxruntime(model, signature)
-    except (
-        Exception
-    ) as e:  # tf2onnx writes files that ONNX Runtime refuses; that is told, not hidden
+    except Exception as e:
+        # tf2onnx writes files that ONNX Runtime refuses; that is told, not hidden.
         told = str(e).splitlines()[0][:120]
         print(f"tensorflow no ONNX for this model: {told}", file=sys.stderr)
     if exported is not None:
@@ -261,4 +262,9 @@ def answers(model: Any, signature: Signature, folder: Path) -> Iterator[tuple[st
 if __name__ == "__main__":
     os.environ.update(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="2")
     warnings.simplefilter("ignore")
-    measure_all("tensorflow", MODELS, answers)
+    seeded = {
+        f"{name}/{seed}": (signature, partial(build, seed))
+        for name, (signature, build) in MODELS.items()
+        for seed in map(int, sys.argv[1:])
+    }
+    measure_all("tensorflow", seeded, answers)

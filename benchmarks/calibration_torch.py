@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -313,6 +314,6 @@ if __name__ == "__main__":
     seeded = {
         f"{name}/{seed}": (signature, _seeded(build, seed))
         for name, (signature, build) in MODELS.items()
-        for seed in (7, 8)
+        for seed in map(int, sys.argv[1:])
     }
     measure_all("pytorch", seeded, answers)

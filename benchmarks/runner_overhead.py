@@ -85,7 +85,7 @@ def compare(row: Row, bare: Path, folder: Path, rounds: int, runs: int) -> tuple
     def ours() -> float:
         bench = runners.run(runners.find(runtime), model, [case], timing=timing).bench
         assert bench is not None
-        return statistics.median(bench["latencies_ns"])
+        return float(statistics.median(bench["latencies_ns"]))
 
     def theirs() -> float:
         command = [str(bare), str(model), names["x"], names["y"], ",".join(map(str, shape)),

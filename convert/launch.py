@@ -15,7 +15,7 @@ from shipworthy.convert.process import Outcome, run_isolated
 
 # Packages to import before the fork. Never two frameworks in one server.
 _PRELOAD: Mapping[str, tuple[str, ...]] = {
-    "pytorch": ("torch", "torch.export"),
+    "pytorch": ("torch", "torch._dynamo", "torch.onnx._internal.exporter._core"),
     "tensorflow": ("tensorflow", "keras"),
 }
 

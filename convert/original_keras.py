@@ -22,7 +22,12 @@ from shipworthy.convert.original import (
 from shipworthy.convert.snapshot import load_snapshot
 from shipworthy.models.spec import Array, Arrays, Signature, Source
 
-_NARROW = ("DT_FLOAT", "DT_HALF", "DT_BFLOAT16", "DT_COMPLEX64")
+_NARROW = {
+    "DT_FLOAT": "float32",
+    "DT_HALF": "float16",
+    "DT_BFLOAT16": "bfloat16",
+    "DT_COMPLEX64": "complex64",
+}
 # What these read is narrow in the original as well, so that nothing is lost by it ...
 _READS = frozenset({"Const", "Placeholder", "ReadVariableOp", "VarHandleOp", "NoOp"})
 # ... nor by these, as long as they hand on what was read.
@@ -116,7 +121,7 @@ def _narrow_types(node: Any) -> list[str]:
     for attribute in node.attr.values():
         numbers += [attribute.type, *attribute.list.type]
     names = [types_pb2.DataType.Name(number) for number in numbers]
-    return [name.removeprefix("DT_").lower() for name in names if name in _NARROW]
+    return [_NARROW[name] for name in names if name in _NARROW]
 
 
 @contextmanager

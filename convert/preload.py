@@ -2,7 +2,8 @@
 
 Importing TensorFlow takes longer than most hops. The server imports, runs nothing, and so has a
 single thread when it forks; each child is as isolated as a fresh process: its own group, log,
-environment and time-out. One server holds one framework.
+environment and time-out. One server holds one framework. After the first package it serves, and
+imports the others while nobody asks.
 
 Started as ``python -m shipworthy.convert.preload torch``; requests and answers are JSON lines on
 stdin and stdout.
@@ -36,6 +37,7 @@ from shipworthy.convert.process import (
 
 # Native thread pools that start on import would make a fork unsafe.
 _QUIET = {
+    "KERAS_BACKEND": "tensorflow",  # whatever the user's keras.json says
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -145,8 +147,8 @@ def _serve(packages: Sequence[str]) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     _die_with_parent()
-    for package in packages:
-        importlib.import_module(package)
+    importlib.import_module(packages[0])
+    later = list(packages[1:])
     wake, alarm = os.pipe()
     os.set_blocking(alarm, False)
     os.set_blocking(wake, False)
@@ -155,7 +157,11 @@ def _serve(packages: Sequence[str]) -> None:
     children: dict[int, int] = {}
     pending = b""
     while True:
-        ready, _, _ = select.select([0, wake], [], [])
+        ready, _, _ = select.select([0, wake], [], [], 0 if later else None)
+        if not ready:
+            # It is only there to save time; whoever needs it will say why it cannot be imported.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(later.pop(0))
         if wake in ready:
             os.read(wake, 4096)
             _reap(children, answers)

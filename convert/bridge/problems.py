@@ -47,7 +47,7 @@ def where(node: Any) -> str:
     """
     frames = [match.groupdict() for match in _FRAME.finditer(node.meta.get("stack_trace") or "")]
     files = [(Path(f["file"]), f) for f in frames]
-    own = [f for file, f in files if file.is_absolute() and not _is_inside(file)] or frames
+    own = [f for file, f in files if file.is_absolute() and not is_inside(file)] or frames
     places = []
     if own:
         file, line = own[-1]["file"], int(own[-1]["line"])
@@ -62,7 +62,8 @@ def where(node: Any) -> str:
     return ", in ".join(places) or "unknown line"
 
 
-def _is_inside(file: Path) -> bool:
+def is_inside(file: Path) -> bool:
+    """Tell whether a file is PyTorch's or belongs to this package, so not the user's."""
     return any(file.is_relative_to(folder) for folder in _folders())
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipworthy.convert.bridge.problems import is_inside
 from shipworthy.convert.bridge.table import table
 from shipworthy.convert.calling import adapt_torch
 from shipworthy.convert.routes import UnsupportedModelError
@@ -30,7 +32,8 @@ def export_program(module: torch.nn.Module, signature: Signature, example: Array
 
     Raises
     ------
-    UnsupportedModelError : PyTorch cannot trace the module with these dynamic axes.
+    UnsupportedModelError : PyTorch cannot trace the module with these dynamic axes, or the module
+        chooses its path by one of their sizes.
     """
     import torch
 
@@ -43,19 +46,41 @@ def export_program(module: torch.nn.Module, signature: Signature, example: Array
     if missing:
         raise ValueError(f"the example lacks {', '.join(missing)}; it has {', '.join(example)}")
     tensors = tuple(torch.from_numpy(example[spec.name].copy()) for spec in signature.inputs)
-    sizes = {name: torch.export.Dim(name) for name in signature.axes}
     dynamic = tuple(
-        {axis: sizes[name] for axis, name in spec.dynamic_axes.items()} for spec in signature.inputs
+        dict.fromkeys(spec.dynamic_axes, torch.export.Dim.DYNAMIC) for spec in signature.inputs
     )
     adapted = adapt_torch(module, signature)
     try:
         with torch.no_grad():
             program = torch.export.export(adapted, tensors, dynamic_shapes=dynamic)
+            branches = _branches(program)
+            if branches:
+                raise UnsupportedModelError(
+                    "the model branches on a size that the signature calls dynamic "
+                    f"({', '.join(signature.axes)}), and an export keeps one branch only:\n"
+                    + "\n".join(f"  {branch}" for branch in branches)
+                    + "\nfix that axis in the signature, or compute without the branch"
+                )
             return program.run_decompositions(_decompositions())
     except UnsupportedModelError:
         raise
     except Exception as e:  # PyTorch raises many kinds, and all of them are about the model
         raise UnsupportedModelError(_explain(e, signature)) from e
+
+
+def _branches(program: Program) -> list[str]:
+    """Return the lines of the user's model that branch on dynamic sizes.
+
+    PyTorch records every comparison of sizes that tracing relied on. Those of its own code say
+    that the sizes fit the ops (TensorFlow finds that too); those of the user's code chose a path.
+    """
+    for node in program.graph.nodes:
+        mode = getattr(node.meta.get("val"), "fake_mode", None)
+        if mode is not None and mode.shape_env is not None:
+            frames = [guard.sloc.framework_loc for guard in mode.shape_env.guards]
+            own = [f for f in frames if hasattr(f, "filename") and not is_inside(Path(f.filename))]
+            return list(dict.fromkeys(f"{f.filename}:{f.lineno}: {f.line}" for f in own))
+    return []
 
 
 def _decompositions() -> Any:

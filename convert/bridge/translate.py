@@ -34,7 +34,7 @@ class Translation:
     def __init__(self, program: Program) -> None:
         self.weights = Weights()
         self._program = program
-        self._outputs = _output_nodes(program)
+        self._outputs = output_nodes(program)
         self._nodes = _live(program, self._outputs)
         self._stored: dict[Any, Stored] = {}
         problems = [
@@ -59,6 +59,13 @@ class Translation:
                 environment[node] = values.get(node.name) or self._weight(node.name)
             else:
                 environment[node] = _translated(node, environment)
+        lacking = [
+            Problem(op_name(node.args[0].target), where(node), environment[node].reason)
+            for node in self._outputs
+            if isinstance(environment[node], Missing)
+        ]
+        if lacking:
+            raise UnsupportedModelError(message(lacking))
         return [environment[node].plain for node in self._outputs]
 
     def _input_names(self) -> list[str]:
@@ -86,8 +93,16 @@ class Translation:
         return Weight(self._stored[key])
 
 
-def _output_nodes(program: Program) -> list[Any]:
-    """Return the nodes that the user gets, after checking that there is nothing else."""
+def output_nodes(program: Program) -> list[Any]:
+    """Return the nodes that the user gets, in order.
+
+    What the model writes into its own inputs is not among them: they belong to the caller.
+
+    Raises
+    ------
+    UnsupportedModelError : the program changes its own buffers, or returns something that is no
+        tensor.
+    """
     signature = program.graph_signature
     changed = list(signature.buffers_to_mutate.values())
     if changed:

@@ -3,9 +3,7 @@
 #include <cstdio>
 
 namespace shipworthy {
-namespace {
 
-// Length of the UTF-8 sequence at the start of `text`, 0 if it is not one (RFC 3629, section 4).
 std::size_t Utf8Length(std::string_view text) {
   const auto byte = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -27,8 +25,6 @@ std::size_t Utf8Length(std::string_view text) {
   }
   return 0;
 }
-
-}  // namespace
 
 void Json::Comma() {
   if (comma_) text_ += ',';

@@ -2,12 +2,16 @@
 // NaN can be printed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace shipworthy {
+
+// Length of the UTF-8 sequence at the start of `text`, 0 if it is none (RFC 3629, section 4).
+std::size_t Utf8Length(std::string_view text);
 
 class Json {
  public:

@@ -12,7 +12,9 @@
 #include <cstring>
 #include <fstream>
 #include <set>
+#include <string_view>
 
+#include "json.h"
 #include "runtime.h"
 
 // A sanitizer prints its own report and has its own signal handlers.
@@ -155,7 +157,7 @@ bool IsPythonFree(const std::vector<std::string>& libraries) {
 
 namespace {
 
-void GuardOutput() {
+[[maybe_unused]] void GuardOutput() {
   const int memory = memfd_create("shipworthy-output", MFD_CLOEXEC);
   if (memory < 0) return;  // an old kernel: then the libraries' lines stay on stderr
   real_stdout = dup(STDOUT_FILENO);
@@ -188,18 +190,24 @@ std::string LastWords() {
 bool PrintOut(const std::string& text) { return WriteAll(real_stdout, text.data(), text.size()); }
 
 void PrintError(const std::string& message) {
+  constexpr std::size_t kMostBytes = 2000;
   std::string line = std::string("shipworthy-run-") + RuntimeName() + ": error: ";
-  for (const char c : message) {
-    const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
-    if (!space) {
-      line += c;
-    } else if (line.back() != ' ') {
-      line += ' ';
+  for (std::string_view rest = message; !rest.empty();) {
+    const std::size_t length = Utf8Length(rest);
+    if (line.size() > kMostBytes) {
+      line += " ...";
+      break;
     }
+    if (length == 0) {
+      line += "\ufffd";
+    } else if (static_cast<unsigned char>(rest[0]) > ' ') {
+      line += rest.substr(0, length);
+    } else if (line.back() != ' ') {
+      line += ' ';  // one for any run of spaces, line breaks and control characters
+    }
+    rest.remove_prefix(length == 0 ? 1 : length);
   }
   while (line.back() == ' ') line.pop_back();
-  constexpr std::size_t kMostBytes = 2000;
-  if (line.size() > kMostBytes) line = line.substr(0, kMostBytes) + " ...";
   line += '\n';
   WriteAll(real_stderr, line.data(), line.size());
 }

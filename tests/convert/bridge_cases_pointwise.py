@@ -71,7 +71,7 @@ CASES: list[tuple[Any, ...]] = [
     ("clamp integers", "clamp.default", f(lambda x: x.clamp(2, 5)), "int64 N 9"),
     ("clamp tensors", "clamp.Tensor", f(lambda x, y: torch.clamp(x, max=y)), "N 9", "N 9"),
     ("relu", "relu.default", f(lambda x: x.relu_()), "N 9"),
-    ("relu6", "relu6.default", lambda: nn.ReLU6(), "N 9 -9..9"),
+    ("relu6", "relu6.default", core("relu6.default"), "N 9 -9..9"),
     ("hardtanh", "hardtanh.default", lambda: nn.Hardtanh(-0.3, 0.7), "N 9"),
     ("hardtanh 0 6", "hardtanh.default", lambda: nn.Hardtanh(0, 6), "N 9 -9..9"),
     ("leaky_relu", "leaky_relu.default", lambda: nn.LeakyReLU(0.13), "N 9"),
@@ -117,13 +117,15 @@ CASES: list[tuple[Any, ...]] = [
          f"{kind} N 99 -99..99", f"{kind} N 99 1..7")
         for mode in ("floor", "trunc") for kind in ("float32", "int64")
     ),
-    ("div floor of exact", "div.Tensor_mode", f(lambda x: torch.div(x * 0.1, 0.1, rounding_mode="floor")),
+    ("div floor of exact", "div.Tensor_mode",
+     f(lambda x: torch.div(x * 0.1, 0.1, rounding_mode="floor")),
      "N 9 1..2"),
     ("div number mode", "div.Scalar_mode",
      f(lambda x: torch.ops.aten.div.Scalar_mode(x, 3, rounding_mode="trunc")), "N 9 -9..9"),
     ("div number no mode", "div.Scalar_mode",
      f(lambda x: torch.ops.aten.div.Scalar_mode(x, 3, rounding_mode=None)), "N 9 -9..9"),
-    ("remainder signs", "remainder.Tensor", core("remainder.Tensor"), "int64 N 9 -9..9", "int64 N 9 1..4"),
+    ("remainder signs", "remainder.Tensor",
+     core("remainder.Tensor"), "int64 N 9 -9..9", "int64 N 9 1..4"),
     ("fmod signs", "fmod.Tensor", core("fmod.Tensor"), "int64 N 9 -9..9", "int64 N 9 1..4"),
     *(
         (f"pow {p}", "pow.Tensor_Scalar", f(lambda x, p=p: x**p), "N 9 0.1..4")
@@ -151,7 +153,8 @@ CASES: list[tuple[Any, ...]] = [
         for row in both(name, "int32 N 9", "int64 N 9", 5)
     ),
     ("bitwise_and bool", "bitwise_and.Tensor", f(lambda x, y: x & y), "bool N 9", "bool N 9"),
-    ("where", "where.self", f(lambda m, x, y: torch.where(m, x, y)), "bool N 3 4", "N 1 4", "N 3 1"),
+    ("where", "where.self",
+     f(lambda m, x, y: torch.where(m, x, y)), "bool N 3 4", "N 1 4", "N 3 1"),
     ("where numbers", "where.self", f(lambda m: torch.where(m, 1.5, -2.0)), "bool N 9"),
     ("masked_fill", "where.self", f(lambda x, m: x.masked_fill(m, -1.0)), "N 9", "bool N 9"),
     CHANNELS_LAST,

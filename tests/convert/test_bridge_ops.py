@@ -2,7 +2,7 @@
 
 The rows are in ``bridge_cases_*.py``: name, op that has to appear, a function that returns a module
 or a function, and one text an input: ``[dtype] axes [low..high]``, where N is the batch and H, W, L
-are dynamic axes too. The cases of a file are traced as one model, because tracing is what takes
+are dynamic axes too. Neighbouring cases are traced as one model, because tracing is what takes
 time; if that fails, each by itself, so that one fault is one failing test.
 """
 
@@ -23,14 +23,17 @@ from shipworthy.models.spec import DTYPES, Signature, TensorSpec, synthesise
 HERE = Path(__file__).parent
 TRACED = {"N": 2, "H": 9, "W": 8, "L": 11}
 SIZES = {"N": 3, "H": 8, "W": 11, "L": 14}
-# Of the rounding error that PyTorch's own float32 makes. Correct ops stay below 3 here (exp, erf
-# and their like are other approximations); a wrong constant or window gives thousands.
-ALLOWED = 6.0
+# Of the rounding error that PyTorch's own float32 makes. Correct ops stay below 2 here; a wrong
+# constant or window gives thousands.
+ALLOWED = 4.0
+CHUNK = 64
 
 pytestmark = [
     pytest.mark.matrix,
     # PyTorch, inside torch.export and run_decompositions.
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
+    # PyTorch, of its own speed on an even kernel.
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning"),
 ]
 
 
@@ -119,6 +122,7 @@ class Composite:
         from shipworthy.convert.bridge.problems import op_name
         from shipworthy.convert.bridge.program import export_program
         from shipworthy.convert.bridge.saved_model import translate
+        from shipworthy.convert.bridge.translate import output_nodes
 
         outputs = tuple(
             TensorSpec(f"out_{i}", result.dtype.name, tuple(f"d{j}" for j in range(result.ndim)))
@@ -128,8 +132,7 @@ class Composite:
         program = export_program(self.module, signature, synthesise(signature, TRACED, seed=0))
         _, function = translate(program, signature)
         answers = function(**{name: tf.constant(array) for name, array in self.arrays.items()})
-        nodes = program.graph.find_nodes(op="output")[0].args[0]
-        ops = [{op_name(n.target) for n in _before(node)} for node in nodes]
+        ops = [{op_name(n.target) for n in _before(node)} for node in output_nodes(program)]
         return [answers[spec.name].numpy() for spec in outputs], ops
 
 
@@ -151,12 +154,12 @@ def _double(module: Any) -> Any:
 
 
 @functools.cache
-def run_family(family: str) -> dict[str, Any]:
-    """Return (actual, ops, expected, exact) of every case; an exception in place of a failure."""
-    names = list(CASES[family])
+def run_together(family: str, chunk: int) -> dict[str, Any]:
+    """Return (actual, ops, expected, exact) of neighbouring cases; nothing if one cannot run."""
+    names = list(CASES[family])[chunk * CHUNK : (chunk + 1) * CHUNK]
     try:
         return dict(zip(names, _run([CASES[family][n] for n in names]), strict=True))
-    except Exception:
+    except Exception:  # each case then tells its own
         return {}
 
 
@@ -169,7 +172,7 @@ def _run(rows: list[tuple[Any, ...]]) -> list[Any]:
 @pytest.mark.parametrize(("family", "name"), ROWS, ids=[f"{f}-{n}" for f, n in ROWS])
 def test_equals_pytorch(family: str, name: str) -> None:
     row = CASES[family][name]
-    together = run_family(family)
+    together = run_together(family, list(CASES[family]).index(name) // CHUNK)
     actual, ops, expected, exact = together[name] if together else _run([row])[0]
     assert f"aten.{row[1]}" in ops, f"{name} leads to {sorted(ops)}"
     assert actual.dtype == expected.dtype
@@ -189,7 +192,7 @@ def test_equals_pytorch(family: str, name: str) -> None:
 
 def test_every_op_of_the_table_has_a_case() -> None:
     named = {row[1] for rows in CASES.values() for row in rows.values()}
-    assert named - set(table()) <= {"sym_size.int"}, "cases name ops that the table lacks"
+    assert named - set(table()) == set(), "cases name ops that the table lacks"
     assert set(table()) - named == set(), "add a row for these to bridge_cases_*.py"
 
 
