@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shipworthy.convert.bridge.lazy import tf
 from shipworthy.convert.bridge.program import Program, export_program
 from shipworthy.convert.bridge.translate import Translation
+from shipworthy.convert.calling import identifiers
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.spec import Arrays, Signature, TensorSpec
 
@@ -24,8 +25,8 @@ def translate(program: Program, signature: Signature) -> tuple[Any, Any]:
 
     Returns
     -------
-    A `tf.Module` that owns the variables, and the concrete function: canonical input names to
-    canonical output names, in PyTorch's layout.
+    A `tf.Module` that owns the variables, and the concrete function: named inputs to a dict by
+    canonical output name, in PyTorch's layout.
 
     Raises
     ------
@@ -40,10 +41,8 @@ def translate(program: Program, signature: Signature) -> tuple[Any, Any]:
         return {spec.name: _named(spec, tensor) for spec, tensor in named}
 
     specs = [
-        tf.TensorSpec(
-            [s if isinstance(s, int) else None for s in spec.shape], spec.dtype, spec.name
-        )
-        for spec in signature.inputs
+        tf.TensorSpec([s if isinstance(s, int) else None for s in spec.shape], spec.dtype, name)
+        for spec, name in zip(signature.inputs, _argument_names(signature), strict=True)
     ]
     function = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
     owner = tf.Module(name="model")
@@ -62,7 +61,7 @@ def _named(spec: TensorSpec, tensor: Any) -> Any:
             f"output {spec.name!r} is {tensor.dtype.name} of shape {shape}, the signature says "
             f"{spec.dtype} of shape {list(spec.shape)}; correct the signature"
         )
-    return tf.identity(tensor, name=spec.name)
+    return tf.identity(tensor)
 
 
 def write_saved_model(
@@ -70,9 +69,10 @@ def write_saved_model(
 ) -> dict[str, Any]:
     """Write a PyTorch module as a SavedModel of native TensorFlow ops.
 
-    The file has the one signature ``serving_default`` with the canonical names, PyTorch's layout
-    and every named axis dynamic; every parameter and buffer in use is one `tf.Variable`. It loads
-    without PyTorch and without Python.
+    The file has the one signature ``serving_default`` with the canonical names (an input's that is
+    no identifier, such as ``image.1``, becomes one), PyTorch's layout and every named
+    axis dynamic; every parameter and buffer in use is one `tf.Variable`. It loads without PyTorch
+    and without Python.
 
     Parameters
     ----------
@@ -114,7 +114,13 @@ def _native_names(path: Path, signature: Signature) -> dict[str, dict[str, str]]
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((path / "saved_model.pb").read_bytes())
     serving = saved.meta_graphs[0].signature_def["serving_default"]
+    names = zip(signature.inputs, _argument_names(signature), strict=True)
     return {
-        "inputs": {spec.name: serving.inputs[spec.name].name for spec in signature.inputs},
+        "inputs": {spec.name: serving.inputs[name].name for spec, name in names},
         "outputs": {spec.name: serving.outputs[spec.name].name for spec in signature.outputs},
     }
+
+
+def _argument_names(signature: Signature) -> list[str]:
+    """Return the keys of the inputs: TensorFlow takes Python's identifiers only."""
+    return identifiers([spec.name for spec in signature.inputs])

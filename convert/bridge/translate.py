@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from shipworthy.convert.bridge.lazy import tf
@@ -40,7 +40,7 @@ class Translation:
         problems = [
             Problem(op_name(node.target), where(node))
             for node in self._nodes
-            if node.op == "call_function" and _function(node.target) is None
+            if node.op == "call_function" and not _is_known(node.target)
         ]
         if problems:
             raise UnsupportedModelError(message(problems))
@@ -141,13 +141,9 @@ def _live(program: Program, outputs: Sequence[Any]) -> list[Any]:
     return [n for n in program.graph.nodes if n in needed or n.name in users]
 
 
-def _function(target: Any) -> Callable[..., Any] | None:
-    """Return what translates a call: a row of the table, or arithmetic on sizes."""
+def _is_known(target: Any) -> bool:
     name = op_name(target)
-    if name.startswith("aten."):
-        entry = table().get(name.removeprefix("aten."))
-        return None if entry is None else entry.function
-    return ARITHMETIC.get(name)
+    return name in ARITHMETIC or (name.startswith("aten.") and name[5:] in table())
 
 
 def _translated(node: Any, environment: dict[Any, Any]) -> Any:
@@ -156,19 +152,24 @@ def _translated(node: Any, environment: dict[Any, Any]) -> Any:
     def look_up(argument: Any) -> Any:
         return map_arg(argument, lambda used: _given(environment[used]))
 
-    function = _function(node.target)
-    assert function is not None, node.target
+    name = op_name(node.target)
+    function = ARITHMETIC.get(name)
+    cause: Exception
     try:
         args = [look_up(argument) for argument in node.args]
         settings = {k: look_up(v) for k, v in node.kwargs.items() if k not in _IGNORED}
         out = _out(node)
-        name = op_name(node.target).removeprefix("aten.")
-        if name in table() and table()[name].wants_out:
-            settings["out"] = out
-        return _checked(function(*args, **settings), out, node)
+        if function is None:
+            entry = table()[name.removeprefix("aten.")]
+            function = entry.function
+            if entry.wants_out:
+                settings["out"] = out
+        return _checked(function(*args, **settings), out)
     except UnsupportedUseError as e:
-        problem = Problem(op_name(node.target), where(node), str(e))
-        raise UnsupportedModelError(message([problem])) from e
+        reason, cause = str(e), e
+    except Exception as e:  # TensorFlow raises many kinds; the user wants op and line with each
+        reason, cause = f"{type(e).__name__}: {str(e).strip().splitlines()[0]}", e
+    raise UnsupportedModelError(message([Problem(name, where(node), reason)])) from cause
 
 
 def _given(value: Any) -> Any:
@@ -186,7 +187,7 @@ def _out(node: Any) -> Out | None:
     return Out(tf.as_dtype(str(example.dtype).removeprefix("torch.")), shape)
 
 
-def _checked(result: Any, out: Out | None, node: Any) -> Any:
+def _checked(result: Any, out: Out | None) -> Any:
     """Hold a result against PyTorch's own shape and dtype, and tell TensorFlow what is known."""
     if out is None or not isinstance(result, Value):
         return result
@@ -195,9 +196,9 @@ def _checked(result: Any, out: Out | None, node: Any) -> Any:
         a == b or a is None or b is None for a, b in zip(known, out.shape, strict=True)
     )
     if not agree or result.dtype != out.dtype:
-        raise AssertionError(
-            f"the bridge wrote {op_name(node.target)} with shape {known} and dtype "
-            f"{result.dtype.name}; PyTorch says {out.shape}, {out.dtype.name} ({where(node)})"
+        raise UnsupportedUseError(
+            f"a fault of the bridge: it gives {result.dtype.name} of shape {known}, PyTorch says "
+            f"{out.dtype.name} of shape {out.shape}"
         )
     if None in known:
         result.tensor.set_shape([out.shape[dim] for dim in result.order])

@@ -192,6 +192,7 @@ std::unique_ptr<Model> LoadModel(const Options& options) {
   return Translate("loading the model", [&] {
     at::set_num_threads(options.threads);
     at::set_num_interop_threads(1);
+    const c10::InferenceMode guard;  // weights that no gradient is ever asked of
     return std::make_unique<TorchModel>(options.model);
   });
 }

@@ -147,12 +147,12 @@ def test_file_loads_in_tensorflow_alone(tmp_path: Path) -> None:
     outputs = (
         TensorSpec("logits", "float64", ("batch", 4)),
         TensorSpec("class", "int64", ("batch",)),
-        TensorSpec("positive", "bool", ("batch", 4)),
+        TensorSpec("is.positive", "bool", ("batch", 4)),
     )
     folder = tmp_path / "model"
     told = write(model, folder, inputs, outputs)
     arrays = synthesise(Signature(inputs, outputs), {"batch": 5, "height": 11}, seed=3)
-    np.savez(tmp_path / "inputs.npz", **arrays)
+    np.savez(tmp_path / "inputs.npz", pixel_values=arrays["pixel.values"], scale=arrays["scale"])
     done = subprocess.run(
         [sys.executable, "-c", READER, str(folder)],
         capture_output=True, text=True, timeout=200, check=False,
@@ -162,11 +162,11 @@ def test_file_loads_in_tensorflow_alone(tmp_path: Path) -> None:
     assert read["torch"] is False
     assert read["signatures"] == ["serving_default"]
     assert read["inputs"] == {
-        "pixel.values": ["float32", [None, 3, None, 8]], "scale": ["float64", [None, 1]],
+        "pixel_values": ["float32", [None, 3, None, 8]], "scale": ["float64", [None, 1]],
     }  # fmt: skip
     assert read["outputs"] == {
         "logits": ["float64", [None, 4]], "class": ["int64", [None]],
-        "positive": ["bool", [None, 4]],
+        "is.positive": ["bool", [None, 4]],
     }  # fmt: skip
     # Convolution 2, BatchNorm 4, the shared weight 1, biases 2; no counter, nothing unused.
     names = [name.split(":")[0] for name, _ in read["variables"]]
@@ -182,7 +182,7 @@ def test_file_loads_in_tensorflow_alone(tmp_path: Path) -> None:
         expected = model(*(torch.from_numpy(arrays[spec.name]) for spec in inputs))
     np.testing.assert_allclose(actual["logits"], expected["logits"].numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(actual["class"], expected["extra"][0].numpy())
-    np.testing.assert_array_equal(actual["positive"], expected["extra"][1].numpy())
+    np.testing.assert_array_equal(actual["is.positive"], expected["extra"][1].numpy())
 
 
 def test_unsupported_ops_are_all_named_with_their_lines(tmp_path: Path) -> None:
@@ -272,3 +272,24 @@ def test_signature_that_is_not_the_models_is_refused(
 ) -> None:
     text = refused(residual(True), tmp_path, outputs=outputs)
     assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        (lambda x: x.like(x.tensor[:, :1]), "fault of the bridge"),
+        (lambda x: x.like(Lazy("tensorflow").cast(x.tensor, "float64")), "float64"),
+        (lambda x: x.like(Lazy("tensorflow").reshape(x.tensor, [7, 7])), "ValueError"),
+    ],
+)
+def test_wrong_function_in_the_table_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Any, word: str
+) -> None:
+    from shipworthy.convert.bridge.table import Entry, table
+
+    monkeypatch.setitem(table(), "relu.default", Entry("relu.default", wrong, "activation"))
+    flat = TensorSpec("image", "float32", ("batch", 3))
+    model = module(lambda self, x: torch.relu(x))
+    text = refused(model, tmp_path, inputs=(flat,), outputs=(flat,))
+    assert "aten.relu.default" in text
+    assert word in text
