@@ -1,4 +1,6 @@
 // TFLite files through LiteRT's C API, on the CPU (XNNPACK). The first signature is run.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -16,6 +18,10 @@ namespace {
 constexpr int kCpu = 1;       // kLiteRtHwAcceleratorCpu
 constexpr int kLockRead = 0;  // kLiteRtTensorBufferLockModeRead
 constexpr int kLockWrite = 1;
+constexpr int kHostMemory = 1;  // kLiteRtTensorBufferTypeHostMemory
+
+// Address space for an output of unknown size; only what is written takes memory.
+constexpr std::size_t kSpareBytes = std::size_t{1} << 32;
 
 struct Element {
   int type;
@@ -72,6 +78,23 @@ SignatureTensor ReadTensor(const char* name, LiteRtTensorT* tensor) {
   return read;
 }
 
+// A great deal of address space, lent to the runtime where the size of an output is not known yet.
+class Spare {
+ public:
+  Spare()
+      : memory_(mmap(nullptr, kSpareBytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw Error("no address space to find an output's size");
+  }
+  Spare(const Spare&) = delete;
+  Spare& operator=(const Spare&) = delete;
+  ~Spare() { munmap(memory_, kSpareBytes); }
+  void* get() const { return memory_; }
+
+ private:
+  void* const memory_;
+};
+
 // A tensor buffer, unlocked and destroyed in the right order.
 class Buffer {
  public:
@@ -79,6 +102,14 @@ class Buffer {
          LiteRtTensorBufferRequirementsT* requirements) {
     Check("allocating a buffer", LiteRtCreateManagedTensorBufferFromRequirements(
                                      environment, &type, requirements, &buffer_));
+  }
+  Buffer(LiteRtEnvironmentT* environment, const LiteRtTensorTypeFacts& type, std::size_t bytes) {
+    Check("allocating a buffer", LiteRtCreateManagedTensorBuffer(environment, kHostMemory, &type,
+                                                                 bytes, &buffer_));
+  }
+  Buffer(const LiteRtTensorTypeFacts& type, void* memory, std::size_t bytes) {
+    Check("lending a buffer",
+          LiteRtCreateTensorBufferFromHostMemory(&type, memory, bytes, nullptr, &buffer_));
   }
   Buffer(Buffer&& other) noexcept
       : buffer_(std::exchange(other.buffer_, nullptr)),
@@ -117,9 +148,9 @@ class LiteRtSession final : public Session {
   void SetInputs(const std::vector<Tensor>& inputs) override {
     output_buffers_.clear();
     input_buffers_.clear();
-    bool resized = !prepared_;
+    bool resized = false;
     for (std::size_t i = 0; i < inputs.size(); ++i) resized = Resize(i, inputs[i].shape) || resized;
-    if (resized) PrepareOutputs();
+    if (resized || !prepared_) PrepareOutputs();
     raw_inputs_.clear();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       LiteRtTensorBufferRequirementsT* requirements = nullptr;
@@ -132,18 +163,19 @@ class LiteRtSession final : public Session {
       buffer.Unlock();
       raw_inputs_.push_back(buffer.get());
     }
+    if (resized && HasOpenOutputs()) MeasureOutputs();
   }
 
   void Run() override {
     output_buffers_.clear();
-    raw_outputs_.clear();
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      raw_outputs_.push_back(
-          output_buffers_.emplace_back(environment_, outputs_[i].type, requirements_[i]).get());
+      if (measured_bytes_.empty()) {
+        output_buffers_.emplace_back(environment_, outputs_[i].type, requirements_[i]);
+      } else {
+        output_buffers_.emplace_back(environment_, outputs_[i].type, measured_bytes_[i]);
+      }
     }
-    Check("running the model",
-          LiteRtRunCompiledModel(model_, 0, raw_inputs_.size(), raw_inputs_.data(),
-                                 raw_outputs_.size(), raw_outputs_.data()));
+    RunInto(output_buffers_);
     for (Buffer& buffer : output_buffers_) buffer.Lock(kLockRead);
   }
 
@@ -196,7 +228,46 @@ class LiteRtSession final : public Session {
       Check("asking for an output's buffer",
             LiteRtGetCompiledModelOutputBufferRequirements(model_, 0, i, &requirements_[i]));
     }
+    measured_bytes_.clear();
     prepared_ = true;
+  }
+
+  void RunInto(const std::vector<Buffer>& outputs) {
+    raw_outputs_.clear();
+    for (const Buffer& buffer : outputs) raw_outputs_.push_back(buffer.get());
+    Check("running the model",
+          LiteRtRunCompiledModel(model_, 0, raw_inputs_.size(), raw_inputs_.data(),
+                                 raw_outputs_.size(), raw_outputs_.data()));
+  }
+
+  // Whether the file leaves a size of an output open.
+  bool HasOpenOutputs() const {
+    return std::any_of(outputs_.begin(), outputs_.end(), [](const SignatureTensor& output) {
+      return std::any_of(output.info.shape->begin(), output.info.shape->end(),
+                         [](std::int64_t size) { return size < 0; });
+    });
+  }
+
+  // Behind a reshape to a computed shape LiteRT learns an output's size only by running, reports
+  // the file's until then, and writes past a buffer of that size. So the sizes are found by one run
+  // into more space than any output takes.
+  void MeasureOutputs() {
+    std::vector<Spare> spares(outputs_.size());
+    std::vector<Buffer> buffers;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      buffers.emplace_back(outputs_[i].type, spares[i].get(), kSpareBytes);
+    }
+    RunInto(buffers);
+    std::vector<LiteRtLayoutFacts> layouts(outputs_.size());
+    Check("working out the outputs' shapes",
+          LiteRtGetCompiledModelOutputTensorLayouts(model_, 0, layouts.size(), layouts.data(),
+                                                    false));
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      outputs_[i].type.layout = layouts[i];
+      const Element* element = FindElement(outputs_[i].type.element_type);
+      const Dtype dtype = element == nullptr ? Dtype::kFloat64 : element->dtype;
+      measured_bytes_.push_back(std::max<std::size_t>(ByteCount(dtype, ToShape(layouts[i])), 1));
+    }
   }
 
   LiteRtEnvironmentT* const environment_;
@@ -204,6 +275,7 @@ class LiteRtSession final : public Session {
   std::vector<SignatureTensor> inputs_;   // with the shapes of the last SetInputs
   std::vector<SignatureTensor> outputs_;
   std::vector<LiteRtTensorBufferRequirementsT*> requirements_;  // the model's
+  std::vector<std::size_t> measured_bytes_;  // the outputs' true sizes, where they had to be found
   std::vector<Buffer> input_buffers_;
   std::vector<Buffer> output_buffers_;
   std::vector<LiteRtTensorBufferT*> raw_inputs_;

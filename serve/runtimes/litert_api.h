@@ -88,6 +88,12 @@ LiteRtStatusCode LiteRtCreateManagedTensorBufferFromRequirements(LiteRtEnvironme
                                                                  const LiteRtTensorTypeFacts*,
                                                                  LiteRtTensorBufferRequirementsT*,
                                                                  LiteRtTensorBufferT**);
+LiteRtStatusCode LiteRtCreateManagedTensorBuffer(LiteRtEnvironmentT*, int kind,
+                                                 const LiteRtTensorTypeFacts*, std::size_t bytes,
+                                                 LiteRtTensorBufferT**);
+LiteRtStatusCode LiteRtCreateTensorBufferFromHostMemory(const LiteRtTensorTypeFacts*, void*,
+                                                        std::size_t bytes, void (*free)(void*),
+                                                        LiteRtTensorBufferT**);
 LiteRtStatusCode LiteRtGetTensorBufferPackedSize(LiteRtTensorBufferT*, std::size_t*);
 LiteRtStatusCode LiteRtLockTensorBuffer(LiteRtTensorBufferT*, void**, int mode);  // 0 read, 1 write
 LiteRtStatusCode LiteRtUnlockTensorBuffer(LiteRtTensorBufferT*);

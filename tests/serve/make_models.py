@@ -6,7 +6,9 @@ Run as ``python make_models.py FRAMEWORK FOLDER``. Every format gets
   10 * first + second, so that swapped tensors show;
 - ``dtypes``: one input and one output of every dtype, [batch, 3]; TFLite has no arithmetic on
   float64 and uint8, so that TensorFlow's casts;
-- ``conv``: two convolutions, heavy enough that a second thread shows.
+- ``conv``: two convolutions, heavy enough that a second thread shows;
+- ``reshaped`` (TensorFlow): x [batch, 2, 3] reshaped to a computed [batch, 6], then its products
+  with 1..6 summed, [batch, 1].
 
 Each comes with ``<model>.names.json``: canonical name -> name in the file.
 """
@@ -177,6 +179,11 @@ def tensorflow_models(folder: Path) -> None:
             hidden = tf.nn.relu(tf.nn.conv2d(x, self.kernels[0], 1, "SAME"))
             return {"y": tf.nn.conv2d(hidden, self.kernels[1], 1, "SAME")}
 
+    class Reshaped(tf.Module):
+        def __call__(self, x):
+            flat = tf.reshape(tf.nn.relu(x), tf.stack([tf.shape(x)[0], 6]))
+            return {"y": tf.matmul(flat, tf.range(1.0, 7.0)[:, None])}
+
     def save(name, module, specs):
         function = tf.function(module.__call__).get_concrete_function(**specs)
         path = folder / f"{name}_saved_model"
@@ -196,6 +203,7 @@ def tensorflow_models(folder: Path) -> None:
 
     save("pair", Pair(), {"first": rows(4), "second": rows(4)})
     save("dtypes", Dtypes(), {k: rows(3, k) for k in DTYPES})
+    save("reshaped", Reshaped(), {"x": tf.TensorSpec((None, 2, 3), "float32")})
     save("conv", Conv(), {"x": tf.TensorSpec((None, SIZE, SIZE, CHANNELS), "float32")})
 
 
