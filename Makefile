@@ -36,13 +36,13 @@ setup: $(INSTALLED)  ## Make .venv from the lock file and build the runners
 	@$(BIN)/python -m shipworthy.serve.runners
 
 export: setup  ## Train if needed, export, validate, benchmark and report MODEL
-	@$(BIN)/shipworthy export $(MODEL) $(if $(OUT),--out $(OUT)) $(ARGS)
+	@$(BIN)/shipworthy export "$(MODEL)" $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 bench: setup  ## Measure the artifacts in OUT again
-	@$(BIN)/shipworthy bench $(or $(OUT),out/$(MODEL)) $(ARGS)
+	@$(BIN)/shipworthy bench "$(or $(OUT),out/$(MODEL))" $(ARGS)
 
 report: setup  ## Write the reports in OUT again
-	@$(BIN)/shipworthy report $(or $(OUT),out/$(MODEL)) $(ARGS)
+	@$(BIN)/shipworthy report "$(or $(OUT),out/$(MODEL))" $(ARGS)
 
 test: setup test-fast test-matrix test-slow  ## Run every test
 
@@ -50,7 +50,7 @@ test-fast: $(INSTALLED)  ## The tier that needs no framework
 	@$(BIN)/python -m pytest -m "not matrix and not slow" $(ARGS)
 
 test-matrix: setup  ## All conversions, in parallel
-	@$(BIN)/python -m pytest -m "matrix and not slow" -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -m "matrix and not slow" -n $(JOBS) --dist loadfile $(ARGS)
 
 test-slow: setup  ## What takes minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)

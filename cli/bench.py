@@ -18,6 +18,7 @@ from shipworthy.cli.options import (
 from shipworthy.cli.progress import show_progress
 from shipworthy.serve import pipeline
 from shipworthy.serve.bench import Settings
+from shipworthy.serve.folder import asked_cells, hold
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
@@ -46,8 +47,8 @@ def command(
     settings = Settings(
         threads=threads, processes=processes, min_runs=runs, max_runs=max(runs, 20_000)
     )
-    with pipeline.hold(folder):
-        cells = pipeline.judged_cells(folder)
+    cells = asked_cells(folder)
+    with hold(folder):
         events = pipeline.measure(folder, cells, settings, timeout=timeout, again=True)
         show_progress(events, stderr())
         finish(folder, cells, as_json=as_json)

@@ -10,23 +10,21 @@ import click
 from rich.console import Console
 
 from shipworthy.report.records import RECORDS, read_records
+from shipworthy.report.summary import SUMMARY
 from shipworthy.report.table import print_table
 from shipworthy.report.write import write_reports
-from shipworthy.serve.pipeline import Cell
+from shipworthy.serve.folder import Cell
 from shipworthy.serve.records import collect, write_records
 
 
 def finish(out: Path, cells: Sequence[Cell], *, as_json: bool) -> None:
     """Write the records and reports, show the cells, and exit 1 unless every one passed."""
-    write_records(out, collect(out))
-    paths = write_reports(out)
-    shown = [
-        record
-        for record in read_records(out / RECORDS)
-        if (record["framework"], record["format"]) in cells
-    ]
+    changed = write_records(out, collect(out))
+    paths = write_reports(out, changed=changed)
+    records = {(r["framework"], r["format"]): r for r in read_records(out / RECORDS)}
+    shown = [records[cell] for cell in cells]
     if as_json:
-        click.echo((out / "summary.json").read_text(), nl=False)
+        click.echo((out / SUMMARY).read_text(), nl=False)
     else:
         print_table(shown, Console(highlight=False))
         for path in paths:

@@ -13,7 +13,7 @@ from shipworthy.convert.launch import launch_fresh
 from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.spec import FRAMEWORKS
-from shipworthy.serve import pipeline
+from shipworthy.serve.folder import ask_for, hold
 
 
 @click.command()
@@ -38,9 +38,10 @@ def command(
     found = zoo.get(model)
     route = _route(from_, to, framework)
     out = out or Path("out") / found.name
-    with pipeline.hold(out):
+    with hold(out):
+        ask_for(out, found.name, [])
         zoo.ensure_trained(found.name, [route.framework])
-        source = found.sources[route.framework]
+        source = zoo.source(found.name, route.framework)
         place = Place(out)
         try:
             make_reference(source, zoo.weights(source), place, launch_fresh, timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -10,6 +11,7 @@ from types import FrameType
 
 import click
 
+from shipworthy.convert.guard import SIGNALS
 from shipworthy.convert.process import stop_all
 from shipworthy.models.errors import ShipworthyError
 
@@ -48,35 +50,71 @@ def cli() -> None:
     Exports it to ONNX, SavedModel, TorchScript and TFLite, proves each export inside the
     Python-free process that ships it, and times it there.
 
-    Exit codes: 0 passed, 1 something failed, 2 wrong usage.
+    Exit codes: 0 passed, 1 something failed, 2 wrong usage; 129, 130 and 143 interrupted by
+    SIGHUP, Ctrl-C and SIGTERM.
     """
 
 
+class _Interruption:
+    """Stops every child at the first signal, then leaves through every ``finally``."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def listen(self) -> None:
+        for number in SIGNALS:
+            # What nohup or a shell's & had ignored stays ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        # A second one would only break into the cleaning up.
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        self.number = number
+        stop_all()
+        raise KeyboardInterrupt
+
+
 def main() -> None:
-    """Run the command line; Ctrl-C and SIGTERM stop every child."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command line; Ctrl-C, SIGTERM and SIGHUP stop every child."""
+    interruption = _Interruption()
+    try:
+        interruption.listen()
+        code = _call()
+    except KeyboardInterrupt:
+        code = 1
+    except SystemExit as e:
+        code = e.code if isinstance(e.code, int) else 1
+    if interruption.number:
+        _tell("interrupted; what was finished is kept, run it again to go on")
+        code = 128 + interruption.number
+    sys.exit(code)
+
+
+def _call() -> int:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        stop_all()
-        print("interrupted; what was finished is kept, run it again to go on", file=sys.stderr)
-        code = 130
+        return 1
     except click.ClickException as e:
         e.show()
-        code = e.exit_code
+        return e.exit_code
     except ShipworthyError as e:
-        print(f"error: {e}", file=sys.stderr)
-        code = e.exit_code
+        _tell(f"error: {e}")
+        return e.exit_code
     except BrokenPipeError:
         # Whoever read the output has gone; that is theirs to judge.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        return 1
     except OSError as e:
-        print(f"error: {e.strerror}: {e.filename}", file=sys.stderr)
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        _tell(f"error: {e.strerror}: {e.filename}")
+        return 1
+    return code if isinstance(code, int) else 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+def _tell(line: str) -> None:
+    # After a hangup there is no terminal to tell it to.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)

@@ -24,7 +24,7 @@ folder_argument = click.argument(
 
 
 class Several(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list out of a fixed set; no value is all of them."""
+    """A comma-separated list out of a fixed set."""
 
     name = "list"
 
@@ -52,9 +52,7 @@ class Several(click.ParamType[tuple[str, ...]]):
 
 def several_option(flag: str, allowed: Sequence[str], help_: str) -> Callable[[Any], Any]:
     """Return an option that takes a comma-separated list."""
-    return click.option(
-        flag, f"{flag.strip('-')}s", type=Several(allowed), default=tuple(allowed), help=help_
-    )
+    return click.option(flag, f"{flag.strip('-')}s", type=Several(allowed), help=help_)
 
 
 def stderr() -> Console:

@@ -8,7 +8,7 @@ import click
 
 from shipworthy.cli.finish import finish
 from shipworthy.cli.options import folder_argument, json_option
-from shipworthy.serve import pipeline
+from shipworthy.serve.folder import asked_cells, hold
 
 
 @click.command()
@@ -19,5 +19,6 @@ def command(folder: Path, as_json: bool) -> None:
 
     Nothing is judged or measured. Exits 0 only if every artifact passed.
     """
-    with pipeline.hold(folder):
-        finish(folder, pipeline.judged_cells(folder), as_json=as_json)
+    cells = asked_cells(folder)
+    with hold(folder):
+        finish(folder, cells, as_json=as_json)

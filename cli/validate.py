@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 
 from shipworthy.cli.finish import finish
+from shipworthy.cli.local import local_executor
 from shipworthy.cli.options import (
     folder_argument,
     json_option,
@@ -18,6 +17,7 @@ from shipworthy.cli.options import (
 )
 from shipworthy.cli.progress import show_progress
 from shipworthy.serve import pipeline
+from shipworthy.serve.folder import ask_for, asked_cells, cells_with_artifacts, hold, model_of
 
 
 @click.command()
@@ -31,9 +31,11 @@ def command(folder: Path, threads: int, timeout: float, as_json: bool) -> None:
     A file whose hash has changed is told, and decides nothing. Exits 0 only if every artifact
     passed.
     """
-    with pipeline.hold(folder):
-        cells = pipeline.judged_cells(folder)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as executor:
+    asked_cells(folder)
+    with hold(folder):
+        ask_for(folder, model_of(folder), cells_with_artifacts(folder))
+        cells = asked_cells(folder)
+        with local_executor() as executor:
             events = pipeline.validate(folder, cells, executor, threads=threads, timeout=timeout)
             show_progress(events, stderr())
         finish(folder, cells, as_json=as_json)

@@ -6,15 +6,15 @@ A cell's folder appears by rename, whole or not at all.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from shipworthy.models.atomic import WORK_PREFIX as WORK_PREFIX
+from shipworthy.models.atomic import publish as publish
+from shipworthy.models.atomic import write_json as write_json
+from shipworthy.models.atomic import write_text as write_text
 from shipworthy.models.cache import hash_path
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Signature
@@ -119,42 +119,3 @@ def size_bytes(path: Path) -> int:
 def is_intact(artifact: Artifact) -> bool:
     """Tell whether the file is there and still has the hash in its manifest."""
     return artifact.path.exists() and hash_path(artifact.path) == artifact.sha256
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON by rename, so that no reader sees half a file."""
-    write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text by rename, so that no reader sees half a file."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def publish(target: Path) -> Iterator[Path]:
-    """Yield an empty private folder that becomes `target` if the block succeeds.
-
-    An existing `target` is replaced. On an exception nothing of `target` changes.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-    try:
-        yield work
-        work.chmod(0o755)
-        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-        if target.exists():
-            target.rename(old / target.name)
-        work.rename(target)
-        shutil.rmtree(old)
-    finally:
-        if work.exists():
-            shutil.rmtree(work, ignore_errors=True)

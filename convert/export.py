@@ -26,13 +26,20 @@ from shipworthy.convert.artifact import (
 from shipworthy.convert.hop import FAILURE, HopRequest
 from shipworthy.convert.launch import Launch
 from shipworthy.convert.process import Outcome
-from shipworthy.convert.routes import Hop
+from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
+from shipworthy.convert.routes import Hop, find_routes
 from shipworthy.convert.versions import versions_of
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Source
 
-_FRAMEWORK_PACKAGES = {"pytorch": ("torch",), "tensorflow": ("tensorflow", "keras")}
+_FRAMEWORK_PACKAGES = {
+    "pytorch": ("torch", "safetensors"),
+    "tensorflow": ("tensorflow", "keras", "h5py"),
+}
+_SHARED_PACKAGES = ("numpy", "scikit-learn")  # the latter has the test set
+# Hashes of all else in a reference's folder, so that damage is noticed.
+_SEAL = "seal.json"
 _ROOM = Path(__file__).resolve().parent
 
 
@@ -99,15 +106,19 @@ def make_reference(
         {
             "code": code_hash(),
             "weights": hash_path(weights) if weights else None,
-            "tools": versions_of(("numpy", *_FRAMEWORK_PACKAGES[source.framework])),
+            "tools": versions_of((*_SHARED_PACKAGES, *_FRAMEWORK_PACKAGES[source.framework])),
         }
     )
-    if _reference_key(target) == key:
+    if _sealed_key(target) == key:
         return False
     log = place.log(source.framework, "reference")
     argv = ["--model", source.name, "--framework", source.framework]
-    argv += ["--weights", str(weights) if weights else "none"]
-    command = shlex.join(["python", "-m", "shipworthy.convert.reference", *argv, "--out", "FOLDER"])
+    argv += ["--weights", str(weights) if weights else "none", "--key", key]
+    # Any hop from the framework runs the original first, and shows what it says.
+    first = find_routes(source.framework, "onnx")[0].hops[0]
+    command = shlex.join(
+        ["shipworthy", "hop", source.name, first.source, first.target, "--out", str(place.out)]
+    )
     with publish(target) as work:
         outcome = launch(
             source.framework,
@@ -117,14 +128,13 @@ def make_reference(
             timeout=timeout,
             env={"KERAS_BACKEND": "tensorflow"},
         )
-        if not outcome.ok or not (work / "reference.json").is_file():
+        if not outcome.ok or not (work / REFERENCE).is_file():
             raise ExportError(
                 f"the original does not run: {_why(outcome, work, log)}",
                 command,
                 str(log.relative_to(place.out)),
             )
-        data = json.loads((work / "reference.json").read_text())
-        write_json(work / "reference.json", data | {"key": key})
+        write_json(work / _SEAL, {path.name: hash_path(path) for path in work.iterdir()})
     return True
 
 
@@ -214,18 +224,20 @@ def read_failure(cell: Path) -> Mapping[str, Any] | None:
         data: Mapping[str, Any] = json.loads((cell / FAILURE).read_text())
     except FileNotFoundError:
         return None
+    except ValueError:
+        return {"route": None, "reason": f"{cell / FAILURE} is damaged", "command": "", "log": ""}
     return data
 
 
 def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | None) -> str:
-    reference = json.loads((place.reference(source.framework) / "reference.json").read_text())
+    reference = read_reference(place.reference(source.framework))
     return hash_json(
         {
             "model": source.name,
             "framework": source.framework,
             "route": route,
             "code": code_hash(),
-            "weights": reference["weights_sha256"],
+            "weights": reference.weights_sha256,
             "signature": source.signature.to_json(),
             "tools": versions_of(hop.packages),
             "parent": read_artifact(parent).key if parent else None,
@@ -241,13 +253,15 @@ def _kept(target: Path, key: str) -> Artifact | None:
     return artifact if artifact.key == key and is_intact(artifact) else None
 
 
-def _reference_key(folder: Path) -> str | None:
+def _sealed_key(folder: Path) -> str | None:
+    """Return the key of a reference of which nothing is missing or changed, or None."""
     try:
-        data = json.loads((folder / "reference.json").read_text())
-        intact = hash_path(folder / data["weights"]) == data["weights_sha256"]
-    except (OSError, ValueError, KeyError):
+        seal = json.loads((folder / _SEAL).read_text())
+        if any(hash_path(folder / name) != sha256 for name, sha256 in seal.items()):
+            return None
+        return read_reference(folder).key
+    except (OSError, ValueError, AttributeError, BrokenReferenceError):
         return None
-    return data.get("key") if intact else None
 
 
 def _why(outcome: Outcome, work: Path, log: Path) -> str:
@@ -256,5 +270,6 @@ def _why(outcome: Outcome, work: Path, log: Path) -> str:
     if failure and not outcome.timed_out:
         return str(failure["reason"])
     reason = outcome.reason or "it wrote no result"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"{reason}; last words: {lines[-1].strip()}" if lines else reason

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.convert.artifact import Artifact, read_artifact, size_bytes, write_json
+from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.routes import FORMATS, Converted, Hop, UnsupportedModelError, hops
 from shipworthy.convert.versions import versions_of
 from shipworthy.models import zoo
@@ -83,7 +84,7 @@ def _perform(request: HopRequest, folder: Path) -> None:
     hop = hops()[request.hop]
     os.environ["KERAS_BACKEND"] = hop.keras_backend
     source = zoo.get(request.model).sources[request.framework]
-    snapshot = json.loads((Path(request.reference) / "reference.json").read_text())
+    reference = read_reference(Path(request.reference))
     target = FORMATS[hop.target]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -105,7 +106,7 @@ def _perform(request: HopRequest, folder: Path) -> None:
         native_names={"inputs": dict(converted.inputs), "outputs": dict(converted.outputs)},
         dynamic_axes=tuple(axis for axis in source.signature.axes if axis not in fixed),
         fixed_axes=fixed,
-        weights_sha256=snapshot["weights_sha256"],
+        weights_sha256=reference.weights_sha256,
         key=request.key,
         tools=(dict(parent.tools) if parent else {}) | versions_of(hop.packages),
         options=dict(converted.options),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,20 @@ from shipworthy.convert.preload import Preloaded
 from shipworthy.convert.process import Outcome, run_isolated
 
 # Packages to import before the fork. Never two frameworks in one server.
-_PRELOAD: Mapping[str, tuple[str, ...]] = {
+PRELOAD: Mapping[str, tuple[str, ...]] = {
     "pytorch": ("torch", "torch._dynamo", "torch.onnx._internal.exporter._core"),
     "tensorflow": ("tensorflow", "keras"),
+}
+
+# Of every process here, forked or fresh, so that both give the same. Native thread pools that start
+# on import would make a fork unsafe.
+ENVIRONMENT: Mapping[str, str] = {
+    "KERAS_BACKEND": "tensorflow",  # whatever the user's keras.json says
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "CUDA_VISIBLE_DEVICES": "",
 }
 
 
@@ -33,7 +43,16 @@ class Launch(Protocol):
         timeout: float,
         env: Mapping[str, str],
     ) -> Outcome:
-        """Return how the process ended; never raises for what happens inside it."""
+        """Return how the process ended; never raises for what happens inside it.
+
+        Parameters
+        ----------
+        env : variables set over `ENVIRONMENT`.
+
+        Raises
+        ------
+        StoppedError : the run was told to stop.
+        """
         ...
 
 
@@ -49,7 +68,10 @@ def launch_fresh(
     """Start a fresh interpreter."""
     del framework
     return run_isolated(
-        [sys.executable, "-P", "-m", module, *argv], log=log, timeout=timeout, env=env
+        [sys.executable, "-P", "-m", module, *argv],
+        log=log,
+        timeout=timeout,
+        env={**ENVIRONMENT, **env},
     )
 
 
@@ -62,7 +84,6 @@ class LaunchForked:
     def __init__(self) -> None:
         self._servers: dict[str, Preloaded] = {}
         self._lock = threading.Lock()
-        self._private = tempfile.TemporaryDirectory(prefix="shipworthy-")
 
     def __enter__(self) -> LaunchForked:
         return self
@@ -72,7 +93,6 @@ class LaunchForked:
     ) -> None:
         for server in self._servers.values():
             server.close()
-        self._private.cleanup()
 
     def __call__(
         self,
@@ -87,8 +107,6 @@ class LaunchForked:
         """Fork a child of the framework's server."""
         with self._lock:
             if framework not in self._servers:
-                self._servers[framework] = Preloaded(
-                    _PRELOAD[framework], Path(self._private.name) / f"{framework}.log"
-                )
+                self._servers[framework] = Preloaded(PRELOAD[framework], ENVIRONMENT)
             server = self._servers[framework]
         return server.run(module, argv, log=log, timeout=timeout, env=env)

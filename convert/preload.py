@@ -24,46 +24,50 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from shipworthy.convert.process import (
     Outcome,
     check_stopped,
     kill_group,
+    kill_session,
     run_isolated,
     track_group,
 )
 
-# Native thread pools that start on import would make a fork unsafe.
-_QUIET = {
-    "KERAS_BACKEND": "tensorflow",  # whatever the user's keras.json says
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "CUDA_VISIBLE_DEVICES": "",
-}
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_REAP_SECONDS = 5.0  # the server tells within it of a child that was killed
 
 
 class Preloaded:
-    """A server with some packages imported; start it early, use it from any thread."""
+    """A server with some packages imported; start it early, use it from any thread.
 
-    def __init__(self, packages: Sequence[str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = log.open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, *packages],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=os.environ | _QUIET,
-            start_new_session=True,
-        )
+    Parameters
+    ----------
+    packages : the first is imported before anything is served.
+    env : variables set over the parent's, for the server and all it runs.
+    log : what the server prints; thrown away by default.
+    """
+
+    def __init__(
+        self, packages: Sequence[str], env: Mapping[str, str], log: Path | None = None
+    ) -> None:
+        check_stopped()
+        self._env = dict(env)
+        with contextlib.ExitStack() as opened:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __name__, *packages],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=opened.enter_context(log.open("ab")) if log else subprocess.DEVNULL,
+                env=os.environ | self._env,
+                start_new_session=True,
+            )
         self._lock = threading.Lock()
-        self._pids: dict[int, Future[int]] = {}
-        self._codes: dict[int, Future[int]] = {}
+        self._pids: dict[int, Future[int | None]] = {}
+        self._codes: dict[int, Future[int | None]] = {}
         self._next = 0
         self._closed = False
         self._tracking = contextlib.ExitStack()
@@ -80,38 +84,38 @@ class Preloaded:
         timeout: float,
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
-        """Run ``module.main(argv)`` in a forked child, as `run_isolated` runs a command."""
-        started = time.monotonic()
+        """Run ``module.main(argv)`` in a forked child, as `run_isolated` runs a command.
+
+        The time-out includes the wait for the server. If the server is lost, a fresh process does
+        the work in the time that is left.
+
+        Raises
+        ------
+        StoppedError : as `run_isolated`.
+        """
+        begin = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
-            number, self._next = self._next, self._next + 1
-            pid: Future[int] = Future()
-            code: Future[int] = Future()
-            self._pids[number], self._codes[number] = pid, code
-            lost = self._closed or not self._send(
-                {"id": number, "module": module, "argv": list(argv), "log": str(log),
-                 "env": dict(env or {})}
-            )  # fmt: skip
-        if lost or (group := pid.result()) < 0:
-            # The server itself is gone: the work is still worth doing.
-            return run_isolated(
-                [sys.executable, "-P", "-m", module, *argv], log=log, timeout=timeout, env=env
+        request = {"module": module, "argv": list(argv), "log": str(log), "env": dict(env or {})}
+        code: int | None
+        try:
+            code = self._ask(request, begin + timeout)
+        except TimeoutError:
+            check_stopped()
+            return Outcome(-signal.SIGKILL, time.monotonic() - begin, True, timeout)
+        if code is None:
+            outcome = run_isolated(
+                [sys.executable, "-P", "-m", module, *argv],
+                log=log,
+                timeout=max(0.0, begin + timeout - time.monotonic()),
+                env=self._env | dict(env or {}),
             )
-        timed_out = False
-        with track_group(group):
-            try:
-                code.result(timeout)
-            except TimeoutError:
-                timed_out = True
-                kill_group(group)
+            return replace(outcome, seconds=time.monotonic() - begin, timeout=timeout)
         check_stopped()
-        return Outcome(code.result(), time.monotonic() - started, timed_out, timeout)
+        return Outcome(code, time.monotonic() - begin, False, timeout)
 
     def close(self) -> None:
         """End the server and whatever it still runs."""
-        with self._lock:
-            self._closed = True
-        kill_group(self._process.pid)
+        self._give_up()
         self._process.wait()
         self._listener.join()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -119,7 +123,41 @@ class Preloaded:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
         self._tracking.close()
-        self._log.close()
+
+    def _ask(self, request: Mapping[str, Any], deadline: float) -> int | None:
+        """Return the child's exit code, or None if the server was lost; TimeoutError if late."""
+        pid: Future[int | None] = Future()
+        code: Future[int | None] = Future()
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            if self._closed or not self._send({"id": number, **request}):
+                return None
+            self._pids[number], self._codes[number] = pid, code
+        try:
+            group = pid.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            self._give_up()  # it hangs in an import
+            raise
+        if group is None:
+            return None
+        with track_group(group):
+            try:
+                ended = code.result(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                kill_group(group)
+                try:
+                    code.result(_REAP_SECONDS)
+                except TimeoutError:
+                    self._give_up()
+                raise
+            if ended is None:
+                kill_group(group)  # it may have outlived its server by a moment
+            return ended
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._closed = True
+        kill_session(self._process.pid)
 
     def _send(self, request: Mapping[str, Any]) -> bool:
         assert self._process.stdin is not None
@@ -139,14 +177,14 @@ class Preloaded:
         with self._lock:
             self._closed = True
         for future in [*self._pids.values(), *self._codes.values()]:
-            future.set_result(-signal.SIGKILL)
+            future.set_result(None)
 
 
 def _serve(packages: Sequence[str]) -> None:
+    """Serve until stdin ends; while it imports, it sees neither a request nor an end."""
     # What a package prints on import must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    _die_with_parent()
     importlib.import_module(packages[0])
     later = list(packages[1:])
     wake, alarm = os.pipe()
@@ -160,7 +198,7 @@ def _serve(packages: Sequence[str]) -> None:
         ready, _, _ = select.select([0, wake], [], [], 0 if later else None)
         if not ready:
             # It is only there to save time; whoever needs it will say why it cannot be imported.
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(Exception, SystemExit):
                 importlib.import_module(later.pop(0))
         if wake in ready:
             os.read(wake, 4096)
@@ -172,10 +210,7 @@ def _serve(packages: Sequence[str]) -> None:
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 request = json.loads(line)
-                pid = os.fork()
-                if pid == 0:
-                    signal.set_wakeup_fd(-1)
-                    _child(request)
+                pid = _fork(request)
                 children[pid] = request["id"]
                 print(json.dumps({"id": request["id"], "pid": pid}), file=answers)
     for pid in children:
@@ -183,20 +218,32 @@ def _serve(packages: Sequence[str]) -> None:
 
 
 def _reap(children: dict[int, int], answers: IO[str]) -> None:
-    while children:
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            return
-        kill_group(pid)
-        code = os.waitstatus_to_exitcode(status)
-        print(json.dumps({"id": children.pop(pid), "code": code}), file=answers)
+    # Each by its number: an import may have children of its own, and wait for them.
+    for pid in tuple(children):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            kill_group(pid)
+            code = os.waitstatus_to_exitcode(status)
+            print(json.dumps({"id": children.pop(pid), "code": code}), file=answers)
 
 
-def _child(request: Mapping[str, Any]) -> None:
+def _fork(request: Mapping[str, Any]) -> int:
+    server = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        _child(request, server)
+    # As the child does, so that the group is there for whoever is told of it, whoever is first.
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
+    return pid
+
+
+def _child(request: Mapping[str, Any], server: int) -> NoReturn:
     code = 1
     try:
-        os.setsid()
-        _die_with_parent()
+        os.setpgid(0, 0)
+        _die_with(server)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -205,20 +252,25 @@ def _child(request: Mapping[str, Any]) -> None:
         os.closerange(3, max(log, null) + 1)
         os.environ.update(request["env"])
         sys.argv = [request["module"], *request["argv"]]
-        code = importlib.import_module(request["module"]).main(request["argv"])
+        code = importlib.import_module(request["module"]).main(request["argv"]) or 0
     except SystemExit as e:
-        code = e.code if isinstance(e.code, int) else 1
+        code = 0 if e.code is None else e.code if isinstance(e.code, int) else 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
+        # Whatever happens, the child must not go on as a second server.
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
-def _die_with_parent() -> None:
-    # prctl(2): a killed parent must not leave work running.
+def _die_with(server: int) -> None:
+    """Have the kernel kill this process when the server, which has one thread, is no more."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:
+        os._exit(1)
 
 
 if __name__ == "__main__":

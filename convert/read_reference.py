@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,7 @@ def read_reference(folder: Path) -> Reference:
         schema = data.pop("schema")
         data["signature"] = Signature.from_json(data["signature"])
         data["cases"] = tuple(ReferenceCase(**case) for case in data["cases"])
+        _check_paths(data["cases"])
         for name in ("noise_runs", "notes"):
             data[name] = tuple(data[name])
         found = Reference(folder=folder, **data)
@@ -159,6 +160,16 @@ def read_reference(folder: Path) -> Reference:
             f"schema 1, yardsticks {', '.join(YARDSTICKS)}"
         )
     return found
+
+
+def _check_paths(cases: Iterable[ReferenceCase]) -> None:
+    """Refuse a reference that points outside its folder."""
+    for case in cases:
+        for paths in (case.inputs, case.expected32, case.expected64, case.error, case.unstable,
+                      case.seen):  # fmt: skip
+            for path in map(PurePosixPath, paths.values()):
+                if path.is_absolute() or ".." in path.parts:
+                    raise ValueError(f"{str(path)!r} is not inside the reference's folder")
 
 
 def task_case(found: Reference) -> ReferenceCase | None:

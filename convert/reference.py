@@ -222,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True)
     parser.add_argument("--framework", required=True)
     parser.add_argument("--weights", required=True, help="a file, or none")
+    parser.add_argument("--key", default="", help="recorded, to tell an unchanged reference by")
     parser.add_argument("--out", required=True, type=Path)
     args = parser.parse_args(argv)
     try:
@@ -232,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"it has {', '.join(sources)}"
             )
         weights = None if args.weights == "none" else Path(args.weights)
-        reference(sources[args.framework], weights, args.out)
+        reference(sources[args.framework], weights, args.out, args.key)
     except Exception as e:
         traceback.print_exc()
         write_json(args.out / FAILURE, {"kind": type(e).__name__, "reason": first_line(e)})

@@ -27,17 +27,30 @@ def hash_json(value: Any) -> str:
 
 
 def hash_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's relative names and contents."""
-    digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    """Return the SHA-256 of a file, as ``sha256sum`` tells it, or of a folder.
+
+    A folder's is the SHA-256 over its files, sorted by path: of each the relative path, a zero
+    byte, and the file's own SHA-256 in binary. Empty folders do not count.
+
+    Raises
+    ------
+    FileNotFoundError : there is no file.
+    """
+    if path.is_file():
+        return _digest(path).hex()
+    files = sorted(p for p in path.rglob("*") if p.is_file())
     if not files:
         raise FileNotFoundError(f"{path} holds no file")
+    digest = hashlib.sha256()
     for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(_digest(file))
     return digest.hexdigest()
+
+
+def _digest(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 def hash_sources(folders: Iterable[Path]) -> str:

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import ast
 import difflib
-import fcntl
 import importlib
 import json
-import os
 import pkgutil
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib import metadata, util
 from pathlib import Path
 from types import ModuleType
 
 import shipworthy.models
+from shipworthy.models.atomic import lock, publish, sweep
 from shipworthy.models.cache import cache_dir, hash_json, hash_path
 from shipworthy.models.errors import WrongUsageError
 from shipworthy.models.spec import Model, Source
@@ -36,7 +32,7 @@ RESULT = "training.json"
 _PACKAGE = "shipworthy.models"
 
 # Words and folders only: no change there makes other weights.
-_SHAPE_NOTHING = frozenset({"spec", "cache", "errors"})
+_SHAPE_NOTHING = frozenset({"spec", "atomic", "cache", "errors"})
 
 # Distributions whose versions shape the weights. TensorFlow goes by two names.
 _TOOLS: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +41,7 @@ _TOOLS: Mapping[str, tuple[str, ...]] = {
 }
 
 # A training process is asked to stop, and given that long to take its folder away.
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 3.0
 
 
 class ZooError(WrongUsageError):
@@ -113,14 +109,12 @@ def trained(source: Source) -> Path:
     folder = _folder(source)
     if _is_whole(folder, source.framework):
         return folder
-    with _lock(folder.parent, f"{source.name} ({source.framework})"):
+    title = f"{source.name} ({source.framework})"
+    with lock(folder.parent / ".lock", f"{title} is being trained by another process; waiting"):
         if _is_whole(folder, source.framework):
             return folder
-        # Whoever left these was killed: a live training would hold the lock.
-        for left in (folder, *folder.parent.glob(".training-*")):
-            shutil.rmtree(left, ignore_errors=True)
-        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".training-"))
-        try:
+        sweep(folder.parent)
+        with publish(folder) as work:
             result = source.train(work) | {
                 "model": source.name, "framework": source.framework,
                 "tools": _versions(source.framework),
@@ -128,14 +122,9 @@ def trained(source: Source) -> Path:
             (work / RESULT).write_text(json.dumps(result, indent=1) + "\n")
             if not _is_whole(work, source.framework):
                 raise TrainingError(
-                    f"the training of {source.name} ({source.framework}) wrote no "
-                    f"{FILENAMES[source.framework]}; its folder holds: "
-                    f"{', '.join(sorted(p.name for p in work.iterdir()))}"
+                    f"the training of {title} wrote no {FILENAMES[source.framework]}; its folder "
+                    f"holds: {', '.join(sorted(p.name for p in work.iterdir()))}"
                 )
-            work.chmod(0o755)
-            work.rename(folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     return folder
 
 
@@ -272,19 +261,3 @@ def _imports(file: Path) -> Iterator[str]:
         for path in paths:
             if path.startswith(f"{_PACKAGE}."):
                 yield path.removeprefix(f"{_PACKAGE}.").split(".")[0]
-
-
-@contextmanager
-def _lock(folder: Path, title: str) -> Iterator[None]:
-    """Hold a folder's lock; the kernel gives it back however its process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{title} is being trained by another process; waiting", file=sys.stderr)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -12,24 +12,29 @@ MARKDOWN = "report.md"
 HTML = "report.html"
 
 
-def write_reports(out: Path) -> list[Path]:
+def write_reports(out: Path, *, changed: bool = True) -> list[Path]:
     """Write ``summary.json``, ``report.md`` and ``report.html`` into a model's folder.
 
     Each appears by rename. The summary comes first, so that a CI has it whatever else happens. The
     records are only read.
+
+    Parameters
+    ----------
+    changed : the records are new; if not, pages that are there stay as they are.
 
     Raises
     ------
     RecordsError : no records, or not what the pipeline writes.
     SummaryError : the records make a summary that its schema refuses.
     """
-    # Here, because a repeat with nothing changed writes the summary alone.
-    from shipworthy.report.html import make_html
-    from shipworthy.report.markdown import make_markdown
-
     records = read_records(out / RECORDS)
     written = [write_summary(records, out / SUMMARY)]
-    for name, make in ((MARKDOWN, make_markdown), (HTML, make_html)):
-        write_text(out / name, make(records))
-        written.append(out / name)
-    return written
+    pages = [out / MARKDOWN, out / HTML]
+    if changed or not all(page.exists() for page in pages):
+        # Here, because drawing takes longer than all else of a repeat with nothing changed.
+        from shipworthy.report.html import make_html
+        from shipworthy.report.markdown import make_markdown
+
+        for page, make in zip(pages, (make_markdown, make_html), strict=True):
+            write_text(page, make(records))
+    return [*written, *pages]

@@ -16,13 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, write_json
-from shipworthy.convert.read_reference import Reference
+from shipworthy.convert.artifact import read_artifact, write_json
+from shipworthy.convert.cases import batch_axis
+from shipworthy.convert.read_reference import Reference, read_reference
+from shipworthy.convert.routes import FORMATS
 from shipworthy.models.cache import hash_json
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.judge import judge_case
 from shipworthy.serve.machine import describe_machine
-from shipworthy.serve.runners import Run, Runner, RunnerError, Timing
+from shipworthy.serve.runners import Run, Timing, find
 
 BENCHMARK = "benchmark.json"
 
@@ -72,18 +74,42 @@ def schedule(cells: Sequence[str], processes: int, seed: int) -> list[str]:
     return [cell for turn in range(processes) for cell in (order if turn % 2 == 0 else order[::-1])]
 
 
-def measure(
-    artifact: Artifact, reference: Reference, runner: Runner, settings: Settings, timeout: float
-) -> Run:
-    """Run one fresh process of one cell and prove what it timed.
+@dataclass(frozen=True)
+class Subject:
+    """One cell that is measured.
 
-    Raises
-    ------
-    BenchError : the runner failed, or the outputs of the timed runs are wrong.
+    Parameters
+    ----------
+    out, cell : the model's folder, and which cell of it.
+    verdict : key of the verdict that the cell passed with; a benchmark counts for that one only.
     """
-    case = bench_case(reference, settings.batch)
-    with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
-        try:
+
+    out: Path
+    cell: tuple[str, str]
+    verdict: str
+
+    @property
+    def folder(self) -> Path:
+        """The cell's folder."""
+        return self.out.joinpath(*self.cell)
+
+    def is_measured(self, settings: Settings) -> bool:
+        """Tell whether these settings were measured on this machine, with this verdict."""
+        kept = read_benchmark(self.folder, self.verdict)
+        return kept is not None and bool(kept["runs"]) and kept["key"] == self._key(settings)
+
+    def measure(self, settings: Settings, timeout: float) -> Run:
+        """Run one fresh process and prove what it timed.
+
+        Raises
+        ------
+        ShipworthyError : the runner failed, or the outputs of the timed runs are wrong.
+        """
+        artifact = read_artifact(self.folder)
+        reference = read_reference(self.out / self.cell[0] / "reference")
+        runner = find(FORMATS[artifact.format].runtime)
+        case = bench_case(reference, settings.batch)
+        with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
             run, comparisons = judge_case(
                 artifact,
                 reference,
@@ -94,15 +120,43 @@ def measure(
                 timing=settings.timing(case),
                 timeout=timeout,
             )
-        except RunnerError as e:
-            raise BenchError(str(e)) from e
-    wrong = [c for c in comparisons if not c.passed]
-    if wrong or not comparisons:
-        told = wrong[0].detail if wrong else "nothing was compared"
-        raise BenchError(f"the timed runs gave wrong outputs: {told}")
-    if not run.python_free:
-        raise BenchError(f"{runner.path.name} has Python in its process")
-    return run
+        wrong = [c for c in comparisons if not c.passed]
+        if wrong or not comparisons:
+            told = wrong[0].detail if wrong else "nothing was compared"
+            raise BenchError(f"the timed runs gave wrong outputs: {told}")
+        if not run.python_free:
+            raise BenchError(f"{runner.path.name} has Python in its process")
+        return run
+
+    def write(self, runs: Sequence[Run], settings: Settings, started: datetime) -> None:
+        """Keep every latency of every process beside the artifact."""
+        self._write(settings, started, [asdict(run) for run in runs], None)
+
+    def write_failure(self, settings: Settings, reason: str) -> None:
+        """Keep why the cell could not be measured."""
+        self._write(settings, datetime.now(UTC), [], reason)
+
+    def _write(
+        self, settings: Settings, started: datetime, runs: list[Any], reason: str | None
+    ) -> None:
+        write_json(
+            self.folder / BENCHMARK,
+            {
+                "schema": 1,
+                "verdict": self.verdict,
+                "key": self._key(settings),
+                "started_at": started.astimezone(UTC).isoformat(timespec="seconds"),
+                "settings": asdict(settings),
+                "machine": describe_machine(),
+                "reason": reason,
+                "runs": runs,
+            },
+        )
+
+    def _key(self, settings: Settings) -> str:
+        machine = describe_machine()
+        lasting = {name: machine[name] for name in ("cpu", "cores", "memory_bytes", "kernel")}
+        return hash_json([self.verdict, asdict(settings), lasting])
 
 
 def bench_case(reference: Reference, batch: int) -> str:
@@ -112,57 +166,40 @@ def bench_case(reference: Reference, batch: int) -> str:
     ------
     BenchError : no case has that size.
     """
+    axis = batch_axis(reference.signature)
+    if not isinstance(axis, str):
+        return reference.cases[0].name
     for case in reference.cases:
-        if case.sizes.get("batch", batch) == batch:
+        if case.sizes[axis] == batch:
             return case.name
-    sizes = sorted({case.sizes["batch"] for case in reference.cases})
+    sizes = sorted({case.sizes[axis] for case in reference.cases})
     raise BenchError(f"no case has batch {batch}; there are {', '.join(map(str, sizes))}")
 
 
-def key(artifact: Artifact, reference: Reference, runner: Runner, settings: Settings) -> str:
-    """Return what a benchmark was made of; an equal key needs no new measurement."""
-    return hash_json(
-        {
-            "artifact": artifact.sha256,
-            "reference": reference.key,
-            "runner": [str(runner.path), runner.version],
-            "settings": asdict(settings),
-        }
-    )
+def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
+    """Return what was measured of a cell that passed with this verdict, or None."""
+    try:
+        data = json.loads((cell / BENCHMARK).read_text())
+        known = (
+            data["schema"] == 1
+            and data["verdict"] == verdict
+            and bool(data["runs"] or data["reason"])
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return data if known else None
+
+
+def forget_failure(cell: Path) -> None:
+    """Take away the note that a cell could not be measured, once it is judged anew."""
+    try:
+        if not json.loads((cell / BENCHMARK).read_text())["runs"]:
+            (cell / BENCHMARK).unlink()
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
 
 
 def told(runs: Sequence[Run]) -> str:
     """Return one line about a finished benchmark."""
     latencies = [ns for run in runs for ns in (run.bench or {})["latencies_ns"]]
     return f"p50 {statistics.median(latencies) / 1000:.1f} us over {len(latencies)} runs"
-
-
-def write_failure(cell: Path, reason: str) -> None:
-    """Keep why a cell could not be measured."""
-    write_json(cell / BENCHMARK, {"schema": 1, "key": None, "reason": reason, "runs": []})
-
-
-def write_benchmark(
-    cell: Path, runs: Sequence[Run], settings: Settings, key: str, started: datetime
-) -> None:
-    """Keep every latency of every process beside the artifact."""
-    write_json(
-        cell / BENCHMARK,
-        {
-            "schema": 1,
-            "key": key,
-            "started_at": started.astimezone(UTC).isoformat(timespec="seconds"),
-            "settings": asdict(settings),
-            "machine": describe_machine(),
-            "runs": [asdict(run) for run in runs],
-        },
-    )
-
-
-def read_benchmark(cell: Path) -> Mapping[str, Any] | None:
-    """Return what `write_benchmark` wrote, or None."""
-    try:
-        data: Mapping[str, Any] = json.loads((cell / BENCHMARK).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return data

@@ -7,18 +7,16 @@ not at all.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from shipworthy.convert.process import capture, check_stopped, kill_session, started
+from shipworthy.models.atomic import WORK_PREFIX, lock, publish, sweep
 from shipworthy.models.cache import cache_dir, hash_json, hash_path
 from shipworthy.serve.toolchain import LIBRARIES, BuildError, find_compiler, find_tool, locate
 
@@ -28,8 +26,9 @@ BUILD_TIMEOUT_SECONDS = 900
 
 Log = Callable[[str], None]
 
-
 RUNTIMES = tuple(LIBRARIES)
+
+_building = threading.Lock()  # so that a thread is not told of another process
 
 
 def folder_of(runtime: str) -> Path:
@@ -93,39 +92,25 @@ def ninja_build(folder: Path, targets: Sequence[str], log: Log | None = None) ->
 
 def _call(command: Sequence[str], log: Log | None) -> None:
     lines: list[str] = []
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    watchdog = threading.Timer(BUILD_TIMEOUT_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
-    watchdog.start()
-    try:
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            if log is not None and line.startswith("["):
-                log(line.rstrip())
-        code = process.wait()
-    finally:
-        watchdog.cancel()
-        if process.poll() is None:  # Ctrl-C: compilers must not outlive us
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()  # reaps it and closes the pipe
+    pipe = subprocess.PIPE
+    with started(
+        command, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        # Reading its lines has no time-out of its own.
+        watchdog = threading.Timer(BUILD_TIMEOUT_SECONDS, kill_session, (process.pid,))
+        watchdog.start()
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                if log is not None and line.startswith("["):
+                    log(line.rstrip())
+            code = process.wait()
+        finally:
+            watchdog.cancel()
     if code != 0:
         errors = [line for line in lines if "error" in line.lower()] or lines[-1:]
         reason = errors[0].strip() if errors else "no output"
         raise BuildError(f"{Path(command[0]).name} ended with {code}: {reason}")
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def build_missing(runtimes: Sequence[str], log: Log) -> dict[str, str | None]:
@@ -145,7 +130,10 @@ def build_missing(runtimes: Sequence[str], log: Log) -> dict[str, str | None]:
             reasons[runtime] = str(e)
     if all(folder.exists() for folder in folders.values()):
         return reasons
-    with _lock(cache_dir() / "runners"):
+    root = cache_dir() / "runners"
+    waiting = "another process builds the runners; waiting"
+    with _building, lock(root / ".lock", waiting, check=check_stopped):
+        sweep(root)
         missing = [name for name, folder in folders.items() if not folder.exists()]
         if missing:
             reasons.update(_build(missing, folders, log))
@@ -155,7 +143,9 @@ def build_missing(runtimes: Sequence[str], log: Log) -> dict[str, str | None]:
 def _build(runtimes: Sequence[str], folders: dict[str, Path], log: Log) -> dict[str, str | None]:
     reasons: dict[str, str | None] = {}
     log(f"building {', '.join(runtimes)} with {find_compiler()[1]}")
-    with tempfile.TemporaryDirectory(dir=cache_dir() / "runners", prefix=".build-") as name:
+    with tempfile.TemporaryDirectory(
+        dir=cache_dir() / "runners", prefix=f"{WORK_PREFIX}build-"
+    ) as name:
         work = Path(name)
         try:
             configure(work, runtimes)
@@ -178,16 +168,11 @@ def _build(runtimes: Sequence[str], folders: dict[str, Path], log: Log) -> dict[
 
 def _publish(runtime: str, built: Path, target: Path) -> None:
     """Move a binary, its links and what it says of itself into their folder, by one rename."""
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-    try:
+    with publish(target) as work:
         shutil.copy2(built / binary_name(runtime), work)
         if runtime == "onnxruntime":
             shutil.copy2(built / "libonnxruntime.so.1", work, follow_symlinks=False)
         (work / FACTS).write_text(describe(work / binary_name(runtime)))
-        work.chmod(0o755)
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def describe(binary: Path) -> str:
@@ -198,9 +183,7 @@ def describe(binary: Path) -> str:
     BuildError : it does not start, or prints something else.
     """
     try:
-        done = subprocess.run(
-            [str(binary), "--describe"], capture_output=True, text=True, timeout=120
-        )
+        done = capture([str(binary), "--describe"], timeout=120)
     except (OSError, subprocess.TimeoutExpired) as e:
         raise BuildError(f"{binary.name} was built but does not start: {e}") from e
     if done.returncode != 0:

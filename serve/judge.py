@@ -6,6 +6,7 @@ The runner is the process that ships: same threads, same optimisation level as w
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,22 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from shipworthy.convert.artifact import Artifact, read_artifact, write_json
-from shipworthy.convert.cases import batch_axis
-from shipworthy.convert.read_reference import Reference, ReferenceCase, read_reference, task_case
+from shipworthy.convert.artifact import Artifact, read_artifact, size_bytes, write_json
+from shipworthy.convert.process import StoppedError
+from shipworthy.convert.read_reference import Reference, read_reference, task_case
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models import zoo
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
-from shipworthy.models.spec import Array
+from shipworthy.models.errors import ShipworthyError
+from shipworthy.serve.answers import Answers, ask, fits
 from shipworthy.serve.compare import Comparison, Validation, compare, compare_case
 from shipworthy.serve.readback import check_signature
-from shipworthy.serve.runners import CaseFiles, Run, Runner, RunnerError, Timing, find, run
+from shipworthy.serve.runners import Run, Runner, RunnerError, Timing, find
 
 VALIDATION = "validation.json"
-
-Answers = dict[str, dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,8 @@ class Verdict:
         process. Any of them fails the artifact.
     notes : what decides nothing, such as a changed hash.
     task : ``{"name", "original", "artifact"}``, the task's score, or None.
-    facts : threads, runtime_version, runner_build and python_free of the process that answered.
+    facts : sha256 and size_bytes of the file; threads, runtime_version, runner_build and
+        python_free of the process that answered.
     """
 
     key: str
@@ -72,38 +71,65 @@ class Verdict:
             told.append(f"output {worst.output} of {where}: {worst.detail}")
         return "; ".join(told)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {
+            "schema": 1,
+            "key": self.key,
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+            "task": self.task,
+            "facts": dict(self.facts),
+            **self.validation.to_json(),
+            "passed": self.passed,
+            "reason": self.reason,
+        }
+
 
 def judge_cell(
     out: Path, framework: str, format_: str, *, threads: int, timeout: float, again: bool = False
 ) -> Verdict:
     """Judge the artifact in a cell and write ``validation.json`` beside it.
 
+    Whatever goes wrong is a verdict, which fails: an earlier pass never stays.
+
     Parameters
     ----------
     out : the model's folder.
     again : judge it even if nothing has changed since it passed.
-
-    Raises
-    ------
-    ArtifactError, BrokenReferenceError : nothing there that could be judged.
     """
+    folder = out / framework / format_
+    try:
+        verdict = _judge_or_keep(out, framework, format_, threads, timeout, again)
+    except StoppedError:
+        raise
+    except ShipworthyError as e:
+        verdict = Verdict("", Validation(()), (str(e),))
+    except Exception as e:
+        verdict = Verdict("", Validation(()), (f"{type(e).__name__}: {e}",))
+    write_json(folder / VALIDATION, verdict.to_json())
+    return verdict
+
+
+def _judge_or_keep(
+    out: Path, framework: str, format_: str, threads: int, timeout: float, again: bool
+) -> Verdict:
     folder = out / framework / format_
     artifact = read_artifact(folder)
     reference = read_reference(out / framework / "reference")
-    try:
-        runner = find(FORMATS[artifact.format].runtime)
-        sha256 = hash_path(artifact.path)
-    except (RunnerError, OSError) as e:
-        return _keep(folder, Verdict("", Validation(()), (str(e),)))
-    key = _key(sha256, reference, runner, threads)
+    runner = find(FORMATS[artifact.format].runtime)
+    sha256 = hash_path(artifact.path)
+    key = _key(sha256, artifact, reference, runner, threads)
     kept = None if again else read_validation(folder)
     if kept and kept.key == key and kept.passed:
         return kept
     verdict = _judge(artifact, reference, runner, key, threads, timeout)
+    facts = {"sha256": sha256, "size_bytes": size_bytes(artifact.path), "threads": threads}
+    verdict = replace(verdict, facts={**verdict.facts, **facts})
     if sha256 != artifact.sha256:
         note = f"the file has changed since it was exported: its SHA-256 is now {sha256}"
         verdict = replace(verdict, notes=(*verdict.notes, note))
-    return _keep(folder, verdict)
+    return verdict
 
 
 def judge_case(
@@ -124,7 +150,7 @@ def judge_case(
     RunnerError : the runner failed.
     """
     cases = [reference.case(case)]
-    result, answers = _ask(artifact, reference, runner, cases, private, threads, timeout, timing)
+    result, answers = ask(artifact, reference, runner, cases, private, threads, timeout, timing)
     comparisons = compare_case(
         reference.signature,
         reference.expected(case),
@@ -159,10 +185,10 @@ def _judge(
     threads: int,
     timeout: float,
 ) -> Verdict:
-    cases = [case for case in reference.cases if _fits(case, artifact)]
+    cases = [case for case in reference.cases if fits(case, artifact)]
     with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
         try:
-            result, answers = _ask(
+            result, answers = ask(
                 artifact, reference, runner, cases, Path(private), threads, timeout, None
             )
         except RunnerError as e:
@@ -174,6 +200,11 @@ def _judge(
     problems = check_signature(artifact, result)
     if not result.python_free:
         problems.append(f"{runner.path.name} has a Python interpreter in its process")
+    effective = result.threads["effective"]
+    if effective not in (None, threads):
+        problems.append(f"{artifact.format} runs with {effective} threads, not {threads}")
+    task, wrong = _score(reference, answers, comparisons)
+    problems += wrong
     left = len(reference.cases) - len(cases)
     notes = (f"{left} cases of other sizes than the artifact has were not run",) if left else ()
     return Verdict(
@@ -181,9 +212,8 @@ def _judge(
         Validation(tuple(comparisons)),
         tuple(problems),
         notes,
-        _score(reference, answers),
+        task,
         {
-            "threads": threads,
             "runtime_version": result.version,
             "runner_build": dict(result.build),
             "python_free": result.python_free,
@@ -191,69 +221,24 @@ def _judge(
     )
 
 
-def _ask(
-    artifact: Artifact,
-    reference: Reference,
-    runner: Runner,
-    cases: Sequence[ReferenceCase],
-    private: Path,
-    threads: int,
-    timeout: float,
-    timing: Timing | None,
-) -> tuple[Run, Answers]:
-    """Run the cases in a fresh process of the runner; return its facts and all outputs."""
-    inputs, outputs = artifact.native_names["inputs"], artifact.native_names["outputs"]
-    files = [
-        CaseFiles(
-            case.name,
-            {inputs[k]: path.resolve() for k, path in reference.input_paths(case.name).items()},
-            {native: private / case.name / f"{k}.npy" for k, native in outputs.items()},
-        )
-        for case in cases
-    ]
-    for case in cases:
-        (private / case.name).mkdir()
-    result = run(
-        runner,
-        artifact.path.resolve(),
-        files,
-        threads=threads,
-        rows=_rows(artifact),
-        timing=timing,
-        timeout=timeout,
-    )
-    answers = {
-        case.name: {k: np.load(private / case.name / f"{k}.npy") for k in outputs} for case in cases
-    }
-    return result, answers
-
-
-def _rows(artifact: Artifact) -> int | None:
-    """Return the batch the artifact is fixed at; cases are fed in slices of it."""
-    axis = batch_axis(artifact.signature)
-    return artifact.fixed_axes.get(axis) if isinstance(axis, str) else None
-
-
-def _fits(case: ReferenceCase, artifact: Artifact) -> bool:
-    """Tell whether a case has the sizes that the artifact is fixed at; a batch can be sliced."""
-    batch = batch_axis(artifact.signature)
-    return all(
-        case.sizes[axis] == size if axis != batch else case.sizes[axis] % size == 0
-        for axis, size in artifact.fixed_axes.items()
-    )
-
-
-def _score(reference: Reference, answers: Answers) -> Mapping[str, Any] | None:
+def _score(
+    reference: Reference, answers: Answers, comparisons: Sequence[Comparison]
+) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """Return the task's score of the artifact, and what is wrong with it."""
     case = task_case(reference)
     if case is None or reference.task is None or case.name not in answers:
-        return None
-    task = zoo.get(reference.model).sources[reference.framework].task
+        return None, []
+    if any(c.case == case.name and not c.passed and c.error_ratio is None for c in comparisons):
+        return None, []  # It is not even of the right form, and has failed.
+    task = zoo.source(reference.model, reference.framework).task
     assert task is not None, "the reference was scored by it"
-    return {
+    score = float(task.score(answers[case.name]))
+    told = {
         "name": reference.task["metric"],
         "original": reference.task["original"],
-        "artifact": float(task.score(answers[case.name])),
+        "artifact": score if math.isfinite(score) else None,
     }
+    return told, [] if math.isfinite(score) else [f"its {told['name']} is {score}"]
 
 
 @cache
@@ -262,31 +247,17 @@ def _judging_code() -> str:
     return hash_sources([room, room.parent / "convert"])
 
 
-def _key(sha256: str, reference: Reference, runner: Runner, threads: int) -> str:
+def _key(
+    sha256: str, artifact: Artifact, reference: Reference, runner: Runner, threads: int
+) -> str:
     return hash_json(
         {
             "artifact": sha256,
+            "names": {kind: dict(names) for kind, names in artifact.native_names.items()},
+            "fixed_axes": dict(artifact.fixed_axes),
             "reference": reference.key,
             "runner": [str(runner.path), runner.version],
             "threads": threads,
             "code": _judging_code(),
         }
     )
-
-
-def _keep(folder: Path, verdict: Verdict) -> Verdict:
-    write_json(
-        folder / VALIDATION,
-        {
-            "schema": 1,
-            "key": verdict.key,
-            "problems": list(verdict.problems),
-            "notes": list(verdict.notes),
-            "task": verdict.task,
-            "facts": dict(verdict.facts),
-            **verdict.validation.to_json(),
-            "passed": verdict.passed,
-            "reason": verdict.reason,
-        },
-    )
-    return verdict

@@ -1,23 +1,19 @@
 """The whole way for one model: references, hops, judgements, measurements.
 
-References, hops and judgements run on any `concurrent.futures.Executor`; measurements run one at a
-time, alone. Everything found unchanged is kept.
+References, hops and judgements run on any `concurrent.futures.Executor` (with `launch_fresh`, one
+of other machines too: every step is picklable); measurements run one at a time, alone. Everything
+found unchanged is kept.
 """
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from shipworthy.convert.artifact import MANIFEST, read_artifact
 from shipworthy.convert.export import (
     ExportError,
     Place,
@@ -25,27 +21,16 @@ from shipworthy.convert.export import (
     make_reference,
     record_failure,
 )
-from shipworthy.convert.hop import FAILURE
 from shipworthy.convert.launch import Launch
-from shipworthy.convert.read_reference import read_reference
-from shipworthy.convert.routes import FORMATS, Hop, Route, find_routes
+from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
-from shipworthy.models.errors import ShipworthyError, WrongUsageError
-from shipworthy.models.spec import FRAMEWORKS, Model, Source
+from shipworthy.models.errors import ShipworthyError
+from shipworthy.models.training import TrainingError
 from shipworthy.serve import bench
-from shipworthy.serve.judge import judge_cell, read_validation
-from shipworthy.serve.runners import Run, find
+from shipworthy.serve.folder import Cell, has_artifact
+from shipworthy.serve.judge import Verdict, judge_cell
+from shipworthy.serve.runners import Run
 from shipworthy.serve.steps import Event, Step, run_steps
-
-Cell = tuple[str, str]
-
-
-class BusyError(WrongUsageError):
-    """Another run is at work in the same folder."""
-
-
-class EmptyError(WrongUsageError):
-    """A folder without any export."""
 
 
 class CellError(ShipworthyError):
@@ -58,13 +43,14 @@ class Job:
 
     Parameters
     ----------
+    model : its name.
     frameworks, formats : the cells are their product.
     out : the model's folder.
     threads : threads of the runtimes, when judged and when timed.
     timeout : seconds a process may take.
     """
 
-    model: Model
+    model: str
     frameworks: tuple[str, ...]
     formats: tuple[str, ...]
     out: Path
@@ -77,87 +63,141 @@ class Job:
         return [(framework, format_) for framework in self.frameworks for format_ in self.formats]
 
 
-@contextmanager
-def hold(out: Path) -> Iterator[None]:
-    """Keep other runs out of the folder, and sweep what a killed one left half-done.
-
-    Raises
-    ------
-    BusyError : another run holds it.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
+def train(job: Job) -> dict[str, ExportError]:
+    """Train what is not trained yet; return what failed, by framework."""
+    lost = {}
+    for framework in job.frameworks:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            raise BusyError(
-                f"another shipworthy is at work in {out}; wait for it, or use --out"
-            ) from e
-        for framework in FRAMEWORKS:
-            for left in (out / framework).glob(".*-*"):
-                shutil.rmtree(left)
-        yield
+            zoo.ensure_trained(job.model, [framework])
+        except TrainingError as e:
+            command = f"python -m shipworthy.models.train {job.model} {framework}"
+            lost[framework] = ExportError(str(e), command)
+    return lost
 
 
-def export(job: Job, executor: Executor, launch: Launch) -> Iterator[Event]:
+def export(
+    job: Job, executor: Executor, launch: Launch, lost: Mapping[str, ExportError]
+) -> Iterator[Event]:
     """Make and judge every cell of the job; yield what happens.
 
     A cell that fails leaves its reason on disk; the others go on.
+
+    Parameters
+    ----------
+    lost : frameworks that could not be trained.
     """
-    routes = {cell: find_routes(*cell)[0] for cell in job.cells}
     place = Place(job.out)
-    errors: dict[str, ExportError] = {}
-    for event in run_steps(list(_steps(job, routes, place, launch)), executor):
-        if event.state == "failed" and isinstance(event.detail, ExportError):
-            errors[event.step] = event.detail
-        if event.state == "skipped" and event.detail in errors:
+    routes = {cell: find_routes(*cell)[0] for cell in job.cells}
+    errors = {_original(framework): error for framework, error in lost.items()}
+    todo = {cell: route for cell, route in routes.items() if cell[0] not in lost}
+    for event in run_steps(list(_steps(job, todo, place, launch)), executor):
+        if event.state == "failed" and not isinstance(event.detail, CellError):
+            errors[event.step] = _as_export_error(event)
+        elif event.state == "skipped" and event.detail in errors:
             errors[event.step] = errors[event.detail]
         yield event
     for cell, route in routes.items():
-        lost = errors.get(str(route))
-        if lost:
-            record_failure(place.cell(*cell), job.model.name, str(route), lost)
+        found = errors.get(str(route)) or errors.get(_original(cell[0]))
+        if found:
+            record_failure(place.cell(*cell), job.model, str(route), found)
+
+
+def validate(
+    out: Path, cells: Sequence[Cell], executor: Executor, *, threads: int, timeout: float
+) -> Iterator[Event]:
+    """Judge again the artifacts that lie in the folder; yield what happens."""
+    steps = [
+        Step(_judged(*cell), partial(_judge, out, *cell, threads, timeout, True))
+        for cell in cells
+        if has_artifact(out, cell)
+    ]
+    yield from run_steps(steps, executor)
+
+
+def measure(
+    out: Path, cells: Sequence[Cell], settings: bench.Settings, *, timeout: float, again: bool
+) -> Iterator[Event]:
+    """Measure the cells that pass, taking turns; yield what happens.
+
+    What was not judged with these settings is judged first.
+
+    Parameters
+    ----------
+    again : measure also what was measured before and has not changed.
+    """
+    started_at = datetime.now(UTC)
+    todo: dict[str, bench.Subject] = {}
+    for cell in cells:
+        name = f"{cell[0]}/{cell[1]} timed"
+        if not has_artifact(out, cell):
+            continue
+        verdict = judge_cell(out, *cell, threads=settings.threads, timeout=timeout)
+        if not verdict.passed:
+            yield Event(_judged(*cell), "failed", CellError(verdict.reason))
+            continue
+        subject = bench.Subject(out, cell, verdict.key)
+        if again or not subject.is_measured(settings):
+            todo[name] = subject
+    runs: dict[str, list[Run]] = {name: [] for name in todo}
+    for name in bench.schedule(list(todo), settings.processes, settings.seed):
+        if name not in todo:
+            continue
+        if not runs[name]:
+            yield Event(name, "started")
+        subject = todo[name]
+        try:
+            runs[name].append(subject.measure(settings, timeout))
+        except ShipworthyError as e:
+            del todo[name]
+            subject.write_failure(settings, str(e))
+            yield Event(name, "failed", e)
+            continue
+        if len(runs[name]) == settings.processes:
+            subject.write(runs[name], settings, started_at)
+            yield Event(name, "done", bench.told(runs[name]))
 
 
 def _steps(job: Job, routes: Mapping[Cell, Route], place: Place, launch: Launch) -> Iterator[Step]:
-    for framework in job.frameworks:
-        source = job.model.sources[framework]
-        weights = zoo.weights(source)
+    for framework in dict.fromkeys(framework for framework, _ in routes):
         yield Step(
-            f"{framework} original",
-            partial(_reference, source, weights, place, launch, job.timeout),
+            _original(framework),
+            partial(_reference, job.model, framework, place, launch, job.timeout),
         )
     seen: set[str] = set()
     for (framework, format_), route in routes.items():
-        need = f"{framework} original"
-        for count in range(1, len(route.hops) + 1):
-            part = Route(route.hops[:count])
-            name = str(part)
+        need = _original(framework)
+        for count, hop in enumerate(route.hops, 1):
+            name = str(Route(route.hops[:count]))
             if name not in seen:
                 seen.add(name)
-                source = job.model.sources[framework]
-                yield Step(
-                    name,
-                    partial(_hop, source, part.hops[-1], name, place, launch, job.timeout),
-                    (need,),
+                run = partial(
+                    _hop, job.model, framework, str(hop), name, place, launch, job.timeout
                 )
+                yield Step(name, run, (need,))
             need = name
-        yield Step(
-            f"{framework}/{format_} in {FORMATS[format_].runtime}",
-            partial(_judge, job.out, framework, format_, job.threads, job.timeout, False),
-            (need,),
-        )
+        judge = partial(_judge, job.out, framework, format_, job.threads, job.timeout, False)
+        yield Step(_judged(framework, format_), judge, (need,))
 
 
-def _reference(
-    source: Source, weights: Path | None, place: Place, launch: Launch, timeout: float
-) -> str:
-    new = make_reference(source, weights, place, launch, timeout)
+def _original(framework: str) -> str:
+    return f"{framework} original"
+
+
+def _judged(framework: str, format_: str) -> str:
+    return f"{framework}/{format_} in {FORMATS[format_].runtime}"
+
+
+def _reference(model: str, framework: str, place: Place, launch: Launch, timeout: float) -> str:
+    source = zoo.source(model, framework)
+    new = make_reference(source, zoo.weights(source), place, launch, timeout)
     return "expected outputs made" if new else "unchanged"
 
 
-def _hop(source: Source, hop: Hop, route: str, place: Place, launch: Launch, timeout: float) -> str:
-    artifact, new = make_artifact(source, hop, route, place, launch, timeout)
+def _hop(
+    model: str, framework: str, hop: str, route: str, place: Place, launch: Launch, timeout: float
+) -> str:
+    source = zoo.source(model, framework)
+    artifact, new = make_artifact(source, hops()[hop], route, place, launch, timeout)
     return f"{artifact.size_bytes / 1000:,.0f} KB" if new else "unchanged"
 
 
@@ -165,92 +205,19 @@ def _judge(
     out: Path, framework: str, format_: str, threads: int, timeout: float, again: bool
 ) -> str:
     verdict = judge_cell(out, framework, format_, threads=threads, timeout=timeout, again=again)
+    bench.forget_failure(out / framework / format_)
     if not verdict.passed:
         raise CellError(verdict.reason)
+    return "; ".join((_ratio(verdict), *verdict.notes))
+
+
+def _ratio(verdict: Verdict) -> str:
     worst = verdict.validation.worst
     ratio = worst.error_ratio if worst else None
-    told = "equal" if ratio is None else f"error ratio {ratio:.2f}"
-    return "; ".join((told, *verdict.notes))
+    return "equal" if ratio is None else f"error ratio {ratio:.2f}"
 
 
-def measure(
-    out: Path, cells: Sequence[Cell], settings: bench.Settings, *, timeout: float, again: bool
-) -> Iterator[Event]:
-    """Measure the cells that passed, taking turns; yield what happens.
-
-    Parameters
-    ----------
-    again : measure also what was measured before and has not changed.
-    """
-    started_at = datetime.now(UTC)
-    started = time.monotonic()
-    todo: dict[str, Callable[[], Run]] = {}
-    folders: dict[str, tuple[Path, str]] = {}
-    for framework, format_ in cells:
-        folder = out / framework / format_
-        validation = read_validation(folder)
-        if validation is None or not validation.passed:
-            continue
-        artifact = read_artifact(folder)
-        reference = read_reference(out / framework / "reference")
-        runner = find(FORMATS[format_].runtime)
-        key = bench.key(artifact, reference, runner, settings)
-        kept = bench.read_benchmark(folder)
-        if kept and kept["key"] == key and not again:
-            continue
-        name = f"{framework}/{format_} timed"
-        folders[name] = (folder, key)
-        todo[name] = partial(bench.measure, artifact, reference, runner, settings, timeout)
-    runs: dict[str, list[Run]] = {name: [] for name in todo}
-    for name in bench.schedule(list(todo), settings.processes, settings.seed):
-        if name not in todo:
-            continue
-        if not runs[name]:
-            yield Event(name, "started")
-        folder, key = folders[name]
-        try:
-            runs[name].append(todo[name]())
-        except bench.BenchError as e:
-            del todo[name]
-            bench.write_failure(folder, str(e))
-            yield Event(name, "failed", e, time.monotonic() - started)
-            continue
-        if len(runs[name]) == settings.processes:
-            bench.write_benchmark(folder, runs[name], settings, key, started_at)
-            yield Event(name, "done", bench.told(runs[name]), time.monotonic() - started)
-
-
-def validate(
-    out: Path, cells: Sequence[Cell], executor: Executor, *, threads: int, timeout: float
-) -> Iterator[Event]:
-    """Judge again whatever artifacts lie in the folder; yield what happens."""
-    steps = [
-        Step(
-            f"{framework}/{format_} in {FORMATS[format_].runtime}",
-            partial(_judge, out, framework, format_, threads, timeout, True),
-        )
-        for framework, format_ in cells
-        if (out / framework / format_ / MANIFEST).exists()
-    ]
-    yield from run_steps(steps, executor)
-
-
-def judged_cells(out: Path) -> list[Cell]:
-    """Return the cells that were exported into the folder, in the order of the report.
-
-    Raises
-    ------
-    EmptyError : none were; the message says what to do.
-    """
-    found = [
-        (framework, format_)
-        for framework in FRAMEWORKS
-        for format_ in FORMATS
-        if any((out / framework / format_ / name).exists() for name in (MANIFEST, FAILURE))
-    ]
-    if not found:
-        raise EmptyError(
-            f"{out} holds no export (no FRAMEWORK/FORMAT/{MANIFEST}); "
-            "make one with `shipworthy export MODEL --out DIR`"
-        )
-    return found
+def _as_export_error(event: Event) -> ExportError:
+    if isinstance(event.detail, ExportError):
+        return event.detail
+    return ExportError(f"{event.step}: {type(event.detail).__name__}: {event.detail}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from shipworthy.convert.process import capture
 from shipworthy.models.errors import ShipworthyError
 
 # Longer command lines go through a file: one argument may not exceed 128 KiB, all of them 2 MiB.
@@ -31,6 +31,7 @@ def call(binary: Path, arguments: Sequence[str], timeout: float) -> dict[str, An
     ------
     RunnerError : it failed, died of a signal, printed no JSON, or did not end in time; then the
         whole process group was killed.
+    StoppedError : the run was told to stop; this says nothing about the binary.
     """
     with _shortened(arguments) as words:
         code, stdout, stderr = _communicate([str(binary), *words], timeout)
@@ -54,7 +55,7 @@ def _shortened(arguments: Sequence[str]) -> Iterator[list[str]]:
     if sum(map(len, arguments)) < _MOST_COMMAND_CHARACTERS:
         yield list(arguments)
         return
-    with tempfile.NamedTemporaryFile("w", suffix=".arguments") as stream:
+    with tempfile.NamedTemporaryFile("w", prefix="shipworthy-", suffix=".arguments") as stream:
         stream.write("\n".join(arguments))
         stream.flush()
         yield [f"@{stream.name}"]
@@ -62,31 +63,15 @@ def _shortened(arguments: Sequence[str]) -> Iterator[list[str]]:
 
 def _communicate(command: list[str], timeout: float) -> tuple[int, str, str]:
     try:
-        start_ns = time.monotonic_ns()
-        process = subprocess.Popen(
-            [*command, "--start-ns", str(start_ns)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        done = capture([*command, "--start-ns", str(time.monotonic_ns())], timeout)
     except OSError as e:
         raise RunnerError(f"{command[0]} cannot be started: {e.strerror}") from e
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         raise RunnerError(
             f"{Path(command[0]).name} did not end within {timeout:g} s; it was stopped. "
             f"Command: {shlex.join(command)}"
         ) from None
-    finally:
-        # Also on Ctrl-C: the process leads a group that gets no signal from the terminal.
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.returncode, stdout, stderr
+    return done.returncode, done.stdout, done.stderr
 
 
 def _last_line(prefix: str, text: str) -> str:

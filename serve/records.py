@@ -10,13 +10,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, ArtifactError, read_artifact, write_text
+from shipworthy.convert.artifact import Artifact, read_artifact, write_text
 from shipworthy.convert.export import read_failure
-from shipworthy.convert.read_reference import BrokenReferenceError, Reference, read_reference
-from shipworthy.convert.routes import FORMATS
-from shipworthy.models.spec import FRAMEWORKS
+from shipworthy.convert.read_reference import Reference, read_reference
+from shipworthy.convert.routes import FORMATS, find_routes
+from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.bench import read_benchmark
 from shipworthy.serve.comparison import POOLED, Comparison
+from shipworthy.serve.folder import Cell, asked_cells, model_of
 from shipworthy.serve.judge import Verdict, read_validation
 
 RECORDS = "records.jsonl"
@@ -25,16 +26,17 @@ Record = dict[str, Any]
 
 
 def collect(out: Path) -> list[Record]:
-    """Return the record of every cell in a model's folder that was judged or failed.
+    """Return a record of every cell that a model's folder was asked for, in the report's order.
 
-    An artifact that was made only on the way to another has no record.
+    An artifact that was made only on the way to another has none. A cell of which nothing is known
+    is a failed one.
+
+    Raises
+    ------
+    FolderError : no export was ever asked for here.
     """
-    return [
-        record
-        for framework in FRAMEWORKS
-        for format_ in FORMATS
-        if (record := _record(out, framework, format_)) is not None
-    ]
+    model = model_of(out)
+    return [_record(out, model, cell) for cell in asked_cells(out)]
 
 
 def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
@@ -47,54 +49,72 @@ def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _record(out: Path, framework: str, format_: str) -> Record | None:
-    folder = out / framework / format_
+def _record(out: Path, model: str, cell: Cell) -> Record:
+    folder = out.joinpath(*cell)
+    record = _common(model, cell)
     failure = read_failure(folder)
     if failure is not None:
-        return _common(framework, format_) | {
-            "model": failure["model"],
-            "route": failure["route"],
-            "status": "failed",
-            "reason": failure["reason"],
-            "command": failure["command"],
-        }
-    verdict = read_validation(folder)
-    if verdict is None:
-        return None
+        return record | _failed(failure["reason"], failure["command"]) | {"route": failure["route"]}
     try:
         artifact = read_artifact(folder)
-        reference = read_reference(out / framework / "reference")
-    except (ArtifactError, BrokenReferenceError):
-        return None
-    record = _common(framework, format_) | _of_artifact(artifact, out)
-    record |= _of_verdict(verdict, artifact, reference)
-    if record["status"] == "failed":
-        record["command"] = shlex.join(["shipworthy", "validate", str(out)])
-    benchmark = read_benchmark(folder)
-    if benchmark is not None and record["status"] == "passed":
-        record |= _of_benchmark(benchmark)
-    return record
+        record |= _of_artifact(artifact, out)
+        reference = read_reference(out / cell[0] / "reference")
+    except ShipworthyError as e:
+        return record | _failed(str(e), _again(model, out))
+    verdict = read_validation(folder)
+    if verdict is None:
+        return record | _failed("it was exported and not judged", _validate(out))
+    record |= _of_verdict(verdict, reference)
+    if not verdict.passed:
+        return record | _failed(verdict.reason, _validate(out))
+    if artifact.weights_sha256 != reference.weights_sha256:
+        told = "it was exported from other weights than the reference has now"
+        return record | _failed(told, _again(model, out))
+    benchmark = read_benchmark(folder, verdict.key)
+    if benchmark is None:
+        return record
+    if not benchmark["runs"]:
+        return record | _failed(f"not timed: {benchmark['reason']}", _bench(out))
+    return record | _of_benchmark(benchmark)
 
 
-def _common(framework: str, format_: str) -> Record:
+def _failed(reason: str, command: str) -> Record:
+    return {"status": "failed", "reason": reason, "command": command}
+
+
+def _again(model: str, out: Path) -> str:
+    return shlex.join(["shipworthy", "export", model, "--out", str(out)])
+
+
+def _validate(out: Path) -> str:
+    return shlex.join(["shipworthy", "validate", str(out)])
+
+
+def _bench(out: Path) -> str:
+    return shlex.join(["shipworthy", "bench", str(out)])
+
+
+def _common(model: str, cell: Cell) -> Record:
+    framework, format_ = cell
     return {
         "schema": 1,
         "shipworthy": metadata.version("shipworthy"),
+        "model": model,
         "framework": framework,
         "format": format_,
+        "route": str(find_routes(framework, format_)[0]),
         "precision": "fp32",
         "device": "local",
         "scenario": "SingleStream",
         "runtime": FORMATS[format_].runtime,
-        "batch": 1,
-        "threads": 1,
+        "batch": None,
+        "threads": None,
         "reason": None,
     }
 
 
 def _of_artifact(artifact: Artifact, out: Path) -> Record:
     return {
-        "model": artifact.model,
         "route": artifact.route,
         "path": artifact.path.relative_to(out).as_posix(),
         "size_bytes": artifact.size_bytes,
@@ -110,12 +130,12 @@ def _of_artifact(artifact: Artifact, out: Path) -> Record:
     }
 
 
-def _of_verdict(verdict: Verdict, artifact: Artifact, reference: Reference) -> Record:
-    stale = artifact.weights_sha256 != reference.weights_sha256
+def _of_verdict(verdict: Verdict, reference: Reference) -> Record:
     worst = _most_telling(verdict)
-    record: Record = {
-        "status": "passed" if verdict.passed else "failed",
-        "reason": verdict.reason or None,
+    facts = verdict.facts
+    judged = ("sha256", "size_bytes", "threads", "runtime_version", "runner_build", "python_free")
+    return {
+        "status": "passed",
         "yardstick": reference.yardstick,
         "yardstick_reason": reference.yardstick_reason or None,
         "comparisons": [comparison.to_json() for comparison in verdict.validation.comparisons],
@@ -124,16 +144,9 @@ def _of_verdict(verdict: Verdict, artifact: Artifact, reference: Reference) -> R
         "threshold": worst.threshold if worst else None,
         "threshold_max": worst.threshold_max if worst else None,
         "task_metric": verdict.task,
-        "threads": verdict.facts.get("threads", 1),
-        "runtime_version": verdict.facts.get("runtime_version"),
-        "runner_build": verdict.facts.get("runner_build"),
-        "python_free": verdict.facts.get("python_free"),
-        "notes": [*artifact.notes, *verdict.notes],
+        "judging_notes": list(verdict.notes),
+        **{name: facts[name] for name in judged if name in facts},
     }
-    if stale:
-        told = "it was exported from other weights than the reference has now; export it again"
-        record |= {"status": "failed", "reason": told}
-    return record
 
 
 def _most_telling(verdict: Verdict) -> Comparison | None:
@@ -146,8 +159,6 @@ def _most_telling(verdict: Verdict) -> Comparison | None:
 
 def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
     runs = benchmark["runs"]
-    if not runs:
-        return {"status": "failed", "reason": f"not timed: {benchmark['reason']}"}
     loops = [run["bench"] for run in runs]
     return {
         "started_at": benchmark["started_at"],
@@ -155,7 +166,6 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "settings": benchmark["settings"],
         "runtime_settings": runs[0]["settings"],
         "batch": benchmark["settings"]["batch"],
-        "threads": benchmark["settings"]["threads"],
         "processes": len(runs),
         "latencies_ns": [ns for loop in loops for ns in loop["latencies_ns"]],
         "cpu_per_wall": round(

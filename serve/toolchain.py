@@ -14,6 +14,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from shipworthy.convert.process import capture
+
 
 class BuildError(Exception):
     """A runner cannot be built; the message says why and what to do."""
@@ -100,7 +102,10 @@ def find_compiler() -> tuple[str, str]:
         path = shutil.which(name)
         if path is None:
             continue
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60)
+        try:
+            done = capture([path, "--version"], timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
         if done.returncode == 0 and done.stdout:
             return path, done.stdout.splitlines()[0]
     raise BuildError(

@@ -21,6 +21,7 @@ from shipworthy.convert.calling import (
     keep_names,
 )
 from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
+from shipworthy.convert.formats.tflite_reshape import fix_reshapes
 from shipworthy.convert.original import first_line
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
 from shipworthy.models.spec import Signature, Source
@@ -58,7 +59,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
-@hop("saved_model", "tflite", packages=("tensorflow",))
+@hop("saved_model", "tflite", packages=("tensorflow", "ai-edge-litert", "flatbuffers"))
 def from_saved_model(original: Artifact, source: Source, path: Path) -> Converted:
     """Convert the parent SavedModel with `tf.lite.TFLiteConverter`."""
     import tensorflow as tf
@@ -71,8 +72,10 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
         content = converter.convert()
     except Exception as e:
         raise UnsupportedModelError(_why_refused(e)) from e
+    content, count = fix_reshapes(content)
     path.write_bytes(content)
-    return _converted(source.signature, {}, path, options={"operators": ["TFLITE_BUILTINS"]})
+    options = {"operators": ["TFLITE_BUILTINS"], "static_reshapes": count}
+    return _converted(source.signature, {}, path, options=options)
 
 
 def _converted(

@@ -1,11 +1,16 @@
 """Manifests, and folders that appear whole or not at all."""
 
 import dataclasses
+import hashlib
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from shipworthy.convert import artifact as a
+from shipworthy.models import atomic
 from shipworthy.models.cache import hash_path
 from shipworthy.models.spec import Signature, TensorSpec
 
@@ -100,6 +105,93 @@ def test_an_interrupted_folder_leaves_nothing(tmp_path, error):
         interrupted()
     assert [p.name for p in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_an_interrupted_replacement_changes_nothing(tmp_path, monkeypatch, renames):
+    target = tmp_path / "cell"
+    with a.publish(target) as work:
+        (work / "old").write_text("old")
+    rename, done = Path.rename, []
+
+    def interrupted(path, new):
+        done.append(new)
+        if len(done) == renames + 1:
+            raise KeyboardInterrupt
+        return rename(path, new)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), a.publish(target) as work:
+        (work / "new").write_text("new")
+    assert [p.name for p in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_half_done_is_told_by_its_name_and_swept(tmp_path, monkeypatch):
+    names, rename, replace = [], Path.rename, Path.replace
+    monkeypatch.setattr(Path, "rename", lambda p, new: names.append(p.name) or rename(p, new))
+    monkeypatch.setattr(Path, "replace", lambda p, new: names.append(p.name) or replace(p, new))
+    with a.publish(tmp_path / "cell") as work:
+        (work / "new").write_text("new")
+    a.write_text(tmp_path / "notes.txt", "notes")
+    folder, file = names
+    assert folder.startswith(a.WORK_PREFIX + "cell-")
+    assert file.startswith(a.WORK_PREFIX + "notes.txt-")
+    # As a kill leaves them.
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "half").write_text("")
+    (tmp_path / file).write_text("")
+    (tmp_path / ".mine-1").mkdir()
+    atomic.sweep(tmp_path, tmp_path / "no such folder")
+    assert {p.name for p in tmp_path.iterdir()} == {"cell", "notes.txt", ".mine-1"}
+
+
+def test_a_lock_that_is_held_raises_what_it_was_given(tmp_path):
+    path = tmp_path / "deep" / ".lock"
+    with atomic.lock(path, LookupError("taken")), pytest.raises(LookupError, match="taken"):
+        atomic.lock(path, LookupError("taken")).__enter__()
+    with atomic.lock(path, LookupError("taken")):
+        assert path.exists()
+
+
+def test_a_lock_that_is_held_is_waited_for(tmp_path, capsys):
+    path, waits = tmp_path / ".lock", []
+
+    def late():
+        with atomic.lock(path, "waiting", check=lambda: waits.append(1)):
+            return len(waits)
+
+    with ThreadPoolExecutor(1) as pool:
+        with atomic.lock(path, LookupError("taken")):
+            later = pool.submit(late)
+            while len(waits) < 2:
+                time.sleep(0.01)
+            assert not later.done()
+        assert later.result(10) >= 2
+    assert capsys.readouterr().err == "waiting\n"
+
+
+def test_waiting_for_a_lock_can_be_ended(tmp_path):
+    path = tmp_path / ".lock"
+
+    def enough():
+        raise TimeoutError
+
+    with atomic.lock(path, LookupError("taken")), pytest.raises(TimeoutError):
+        atomic.lock(path, "waiting", check=enough).__enter__()
+
+
+def test_a_hash_is_the_one_that_sha256sum_tells(tmp_path):
+    file = tmp_path / "folder" / "model"
+    file.parent.mkdir()
+    file.write_bytes(b"weights")
+    assert hash_path(file) == hashlib.sha256(b"weights").hexdigest()
+    whole = hash_path(file.parent)
+    assert whole == hashlib.sha256(b"model\0" + hashlib.sha256(b"weights").digest()).hexdigest()
+    file.rename(file.with_name("other"))
+    assert hash_path(file.parent) != whole
+    with pytest.raises(FileNotFoundError, match="holds no file"):
+        hash_path(tmp_path / "gone")
 
 
 def test_json_is_never_half_written(tmp_path):

@@ -1,18 +1,34 @@
-"""A runner that echoes its inputs, in a folder of its own, and what is expected of any call."""
+"""A runner that echoes its inputs, and a model's folder that is made by hand."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shipworthy.serve import build, runners
+from shipworthy.convert.artifact import Artifact, size_bytes, write_json
+from shipworthy.convert.cases import TASK, PlannedCase
+from shipworthy.convert.noise import NoiseRun
+from shipworthy.convert.read_reference import read_reference
+from shipworthy.convert.routes import FORMATS, find_routes
+from shipworthy.convert.weigh import noise_ratios, weigh
+from shipworthy.models import zoo
+from shipworthy.models.cache import hash_path
+from shipworthy.models.spec import Array, Signature, Source, Task, TensorSpec
+from shipworthy.serve import answers, bench, build, judge, runners
+from shipworthy.serve.bench import Settings, Subject
+from shipworthy.serve.compare import Validation, compare
+from shipworthy.serve.judge import VALIDATION, Verdict
+
+SIZES = {"random_b2": 2, "random_b1": 1, "random_b5": 5, "random_b64": 64}
+NAMES = {"inputs": {"x": "x_native:0"}, "outputs": {"y": "y_native:0"}}
 
 
 @dataclass(frozen=True)
@@ -72,3 +88,256 @@ def sanitized_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sanitized(sanitized_binary: Path, work: Path) -> Harness:
     return Harness(sanitized_binary, work)
+
+
+def original(x: Array) -> Array:
+    """Answer as the imagined original does, in the precision it is asked in."""
+    return np.asarray(x / 3 + 1, x.dtype)
+
+
+def make_run(**changes: Any) -> runners.Run:
+    """Return what a runner says of a good export of the imagined original."""
+    said: dict[str, Any] = {
+        "schema": 1, "runtime": "onnxruntime", "version": "1.2.3", "format": "onnx",
+        "build": {"compiler": "g++ 12"}, "threads": {"requested": 1, "effective": 1},
+        "settings": {"optimisation": "all"},
+        "inputs": [{"name": "x_native:0", "dtype": "float32", "shape": [-1, 4]}],
+        "outputs": [{"name": "y_native:0", "dtype": "float32", "shape": [-1, 4]}],
+        "cases": [], "process_ns": 1000, "load_ns": 2000, "first_ns": 300, "cold_start_ns": 3300,
+        "bench": None, "peak_rss_bytes": 9_000_000, "loaded_rss_bytes": 8_000_000,
+        "os_threads": 1, "python_free": True, "mapped_libraries": ["libc.so.6"],
+    }  # fmt: skip
+    assert set(changes) <= set(said), f"a run has no {set(changes) - set(said)}"
+    return runners.Run(**said | changes)
+
+
+class Folder:
+    """A model's folder made by hand: an original that answers x / 3 + 1, and good exports of it.
+
+    Parameters
+    ----------
+    out : the folder.
+    axis : the name of the first axis; a number makes it fixed.
+    cases : case -> size of the first axis.
+    task : whether there is a test set.
+    """
+
+    model = "made"
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        axis: str | int = "batch",
+        cases: Mapping[str, int] = SIZES,
+        task: bool = False,
+    ) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.axis, self.cases = out, axis, dict(cases)
+        shape = (axis, 4)
+        self.signature = Signature(
+            (TensorSpec("x", "float32", shape),), (TensorSpec("y", "float32", shape),)
+        )
+        if task:
+            self.cases[TASK] = 40
+        self.task = {"metric": "mean", "case": TASK, "original": 1.0} if task else None
+
+    def cell(self, framework: str = "pytorch", format_: str = "onnx") -> Path:
+        """Return a cell's folder."""
+        return self.out / framework / format_
+
+    def make_reference(
+        self,
+        framework: str = "pytorch",
+        *,
+        into: Path | None = None,
+        key: str = "reference",
+        weights: str = "weights",
+    ) -> Path:
+        """Write the reference; return its folder."""
+        folder = into or self.out / framework / "reference"
+        sizes = [{self.axis: size} if isinstance(self.axis, str) else {}
+                 for size in self.cases.values()]  # fmt: skip
+        rng = np.random.default_rng(1)
+        inputs = [rng.standard_normal((size, 4), np.float32) for size in self.cases.values()]
+        planned = [
+            PlannedCase(name, size, i == 0, {"x": x})
+            for i, (name, size, x) in enumerate(zip(self.cases, sizes, inputs, strict=True))
+        ]
+        narrow = [{"y": original(x)} for x in inputs]
+        wide = [{"y": original(x.astype(np.float64))} for x in inputs]
+        runs = [NoiseRun("the same again", narrow)]
+        expected = weigh(self.signature, planned, narrow, wide, runs)
+        entries = []
+        for case, one in zip(planned, expected, strict=True):
+            arrays = {
+                "inputs": case.inputs["x"], "expected32": one.expected32["y"],
+                "expected64": one.centre["y"],
+            }  # fmt: skip
+            entry: dict[str, Any] = {
+                "name": case.name, "sizes": dict(case.sizes), "rows": one.rows,
+                "traced": case.traced, "error": {}, "unstable": {}, "seen": {},
+            }  # fmt: skip
+            for kind, array in arrays.items():
+                path = folder / "cases" / f"{case.name}.{kind}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, array)
+                name = "x" if kind == "inputs" else "y"
+                entry[kind] = {name: path.relative_to(folder).as_posix()}
+            entries.append(entry)
+        data = {
+            "schema": 1, "model": self.model, "framework": framework,
+            "signature": self.signature.to_json(), "weights": "weights.bin",
+            "weights_sha256": weights, "yardstick": "float64", "yardstick_reason": "",
+            "tools": {}, "key": key, "cases": entries,
+            "noise": noise_ratios(self.signature, expected, runs), "noise_runs": ["again"],
+            "notes": [], "task": self.task, "seconds": 0.1,
+        }  # fmt: skip
+        write_json(folder / "reference.json", data)
+        return folder
+
+    def make_artifact(
+        self,
+        framework: str = "pytorch",
+        format_: str = "onnx",
+        *,
+        into: Path | None = None,
+        **changes: Any,
+    ) -> Artifact:
+        """Write an artifact and its manifest; `changes` replace what the manifest says."""
+        folder = into or self.cell(framework, format_)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FORMATS[format_].filename
+        if path.suffix:
+            path.write_bytes(b"a graph")
+        else:
+            path.mkdir()
+            (path / "saved_model.pb").write_bytes(b"a graph")
+        said: dict[str, Any] = {
+            "model": self.model, "framework": framework,
+            "route": str(find_routes(framework, format_)[0]), "format": format_,
+            "file": path.name, "sha256": hash_path(path), "size_bytes": size_bytes(path),
+            "signature": self.signature, "native_names": NAMES,
+            "dynamic_axes": self.signature.axes, "fixed_axes": {}, "weights_sha256": "weights",
+            "key": f"{framework}/{format_}", "tools": {"tool": "1"}, "options": {}, "notes": (),
+            "warnings": (), "parent": None, "command": "the hop's command", "seconds": 0.2,
+        }  # fmt: skip
+        made = Artifact(**said | changes, folder=folder)
+        made.write()
+        return made
+
+    def make_verdict(
+        self, framework: str = "pytorch", format_: str = "onnx", **changes: Any
+    ) -> Verdict:
+        """Write the verdict of true answers; `changes` replace its fields."""
+        reference = read_reference(self.out / framework / "reference")
+        expected = [reference.expected(name) for name in self.cases]
+        found = compare(
+            reference.signature, expected, {one.case: one.expected32 for one in expected},
+            reference.noise, reference.yardstick,
+        )  # fmt: skip
+        facts = {
+            "sha256": "5" * 64, "size_bytes": 7, "threads": 1, "runtime_version": "1.2.3",
+            "runner_build": {"compiler": "g++ 12"}, "python_free": True,
+        }  # fmt: skip
+        verdict = replace(Verdict("verdict", Validation(tuple(found)), facts=facts), **changes)
+        write_json(self.cell(framework, format_) / VALIDATION, verdict.to_json())
+        return verdict
+
+    def make_benchmark(
+        self,
+        framework: str = "pytorch",
+        format_: str = "onnx",
+        *,
+        verdict: str = "verdict",
+        settings: Settings | None = None,
+    ) -> Subject:
+        """Write a benchmark of two processes; return the subject it is of."""
+        settings = settings or Settings(processes=2)
+        subject = Subject(self.out, (framework, format_), verdict)
+        loop = {"case": "random_b1", "warmup": 1, "wall_ns": 2000, "cpu_ns": 1990}
+        subject.write(
+            [make_run(bench=loop | {"latencies_ns": [100 + i] * 700}) for i in range(2)],
+            settings,
+            datetime(2001, 2, 3, tzinfo=UTC),
+        )
+        return subject
+
+
+class FakeRunner:
+    """Stands in for all runners: answers as the original does, unless a test spoils it.
+
+    Attributes
+    ----------
+    asked : ``(artifact, cases)`` of every call.
+    facts : fields of `Run` that it says otherwise.
+    spoil : ``spoil(case, array)`` returns what is written for a case, or raises.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Path, list[runners.CaseFiles]]] = []
+        self.facts: dict[str, Any] = {}
+        self.spoil: Any = lambda case, y: y
+
+    def find(self, runtime: str) -> runners.Runner:
+        """Stand in for `runners.find`."""
+        binary = Path(f"/nowhere/shipworthy-run-{runtime}")
+        return runners.Runner(runtime, binary, "1.2.3", "any", {"compiler": "g++ 12"})
+
+    def run(
+        self,
+        runner: runners.Runner,
+        model: Path,
+        cases: Sequence[runners.CaseFiles],
+        *,
+        threads: int,
+        rows: int | None,
+        timing: runners.Timing | None,
+        timeout: float,
+    ) -> runners.Run:
+        """Stand in for `runners.run`."""
+        self.asked.append((model, list(cases)))
+        for case in cases:
+            y = original(np.load(case.inputs["x_native:0"]))
+            np.save(case.outputs["y_native:0"], self.spoil(case.name, y))
+        shape = [rows or -1, 4]
+        said: dict[str, Any] = {
+            "inputs": [{"name": "x_native:0", "dtype": "float32", "shape": shape}],
+            "outputs": [{"name": "y_native:0", "dtype": "float32", "shape": shape}],
+            "threads": {"requested": threads, "effective": threads},
+        }
+        if timing is not None:
+            loop = {"case": timing.case, "warmup": timing.warmup, "wall_ns": 9000, "cpu_ns": 8999}
+            said["bench"] = loop | {"latencies_ns": [90] * timing.min_runs}
+        return make_run(**said | self.facts)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Folder:
+    """A folder of the model ``made``, still empty."""
+    return Folder(tmp_path / "made")
+
+
+@pytest.fixture
+def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
+    fake = FakeRunner()
+    monkeypatch.setattr(judge, "find", fake.find)
+    monkeypatch.setattr(bench, "find", fake.find)
+    monkeypatch.setattr(answers, "run", fake.run)
+    return fake
+
+
+@pytest.fixture
+def in_zoo(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put a folder's model into the zoo, in both frameworks, with nothing to train."""
+
+    def put(folder: Folder, score: Any = lambda outputs: float(np.mean(outputs["y"]))) -> None:
+        task = Task("mean", dict, score) if folder.task else None
+
+        def source(name: str, framework: str) -> Source:
+            assert name == folder.model
+            return Source(name, framework, folder.signature, object, task=task)
+
+        monkeypatch.setattr(zoo, "source", source)
+
+    return put

@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from shipworthy.convert import process as convert_process
 from shipworthy.serve import build, process, runners, toolchain
 
 
@@ -103,6 +105,42 @@ def test_ctrl_c_stops_the_runner(script: Callable[[str], Path], tmp_path: Path) 
         p.send_signal(signal.SIGINT)
         assert p.wait(30) != 0
         assert wait_for(lambda: not is_alive(child))
+
+
+def test_a_stopped_run_blames_no_runner(
+    script: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_process, "_stopping", threading.Event())
+    binary = script(f"sleep 300 & echo $! > {tmp_path}/child; kill -STOP $$")
+    path = tmp_path / "child"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(process.call, binary, [], 300)
+        assert wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+        convert_process.stop_all()
+        assert isinstance(running.exception(5), convert_process.StoppedError)
+    assert wait_for(lambda: not is_alive(int(path.read_text())))
+    with pytest.raises(convert_process.StoppedError):
+        process.call(binary, [], 300)
+
+
+def test_a_stopped_build_leaves_no_compiler(
+    script: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert_process, "_stopping", threading.Event())
+    # As ninja does: the compiler has a group of its own.
+    code = "import os, time; os.setpgid(0, 0); "
+    code += "print(os.getpid(), flush=True); time.sleep(300)"
+    ninja = script(f'exec 1>"{tmp_path}/pid"; "{sys.executable}" -c "{code}" & wait')
+    monkeypatch.setattr(build, "find_tool", lambda _: str(ninja))
+    path = tmp_path / "pid"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(build.ninja_build, tmp_path, ["all"])
+        assert wait_for(lambda: path.exists() and path.read_text().endswith("\n"))
+        compiler = int(path.read_text())
+        assert is_alive(compiler)
+        convert_process.stop_all()
+        assert isinstance(running.exception(5), convert_process.StoppedError)
+    assert wait_for(lambda: not is_alive(compiler))
 
 
 def test_long_command_lines_go_through_a_file(script: Callable[[str], Path]) -> None:

@@ -1,0 +1,144 @@
+"""A model's folder: who may work in it, what it was asked for."""
+
+import json
+
+import pytest
+
+from shipworthy.convert.routes import FORMATS
+from shipworthy.models.atomic import WORK_PREFIX
+from shipworthy.models.errors import WrongUsageError
+from shipworthy.models.spec import FRAMEWORKS
+from shipworthy.serve.folder import (
+    CELLS,
+    FolderError,
+    ask_for,
+    asked_cells,
+    cells_with_artifacts,
+    has_artifact,
+    hold,
+    model_of,
+)
+
+
+def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path):
+    out = tmp_path / "not" / "there" / "yet"
+    with hold(out):
+        with pytest.raises(WrongUsageError, match=r"at work in .*use another --out"), hold(out):
+            pytest.fail("two runs hold the folder")
+        assert not (out / "pytorch").exists()
+    with hold(out):
+        pass
+
+
+def test_a_run_that_fails_gives_the_folder_back(tmp_path):
+    with pytest.raises(ZeroDivisionError), hold(tmp_path):
+        raise ZeroDivisionError
+    with hold(tmp_path):
+        pass
+
+
+def test_two_folders_are_held_side_by_side(tmp_path):
+    with hold(tmp_path / "a"), hold(tmp_path / "b"):
+        pass
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_a_killed_run_left_is_swept(tmp_path, framework):
+    left = tmp_path / framework / f"{WORK_PREFIX}onnx-x1"
+    (left / "inner").mkdir(parents=True)
+    (left / "inner" / "half").write_text("half")
+    with hold(tmp_path):
+        assert list((tmp_path / framework).iterdir()) == []
+
+
+def test_nothing_else_is_swept(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("kept")
+    out = tmp_path / "out"
+    cell = out / "pytorch" / "onnx"
+    cell.mkdir(parents=True)
+    (cell / f"{WORK_PREFIX}inside-a-cell").mkdir()
+    (out / "pytorch" / f"{WORK_PREFIX}file").write_text("a file")
+    (out / "pytorch" / f"{WORK_PREFIX}link").symlink_to(elsewhere, target_is_directory=True)
+    (out / "pytorch" / f"{WORK_PREFIX}dangling").symlink_to(tmp_path / "nowhere")
+    (out / "pytorch" / f"not-{WORK_PREFIX}").mkdir()
+    (out / "pytorch" / ".hidden").mkdir()
+    (out / f"{WORK_PREFIX}beside").mkdir()
+    (out / "another" / f"{WORK_PREFIX}x").mkdir(parents=True)
+    before = tree(out)
+    with hold(out):
+        pass
+    assert [path for path in tree(out) if path != ".lock"] == before
+    assert (elsewhere / "kept").read_text() == "kept"
+
+
+def tree(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_cells_add_up_in_the_reports_order(tmp_path):
+    ask_for(tmp_path, "cnn", [("tensorflow", "tflite"), ("pytorch", "tflite")])
+    assert asked_cells(tmp_path) == [("pytorch", "tflite"), ("tensorflow", "tflite")]
+    ask_for(tmp_path, "cnn", [("tensorflow", "onnx"), ("pytorch", "tflite")])
+    assert asked_cells(tmp_path) == [
+        ("pytorch", "tflite"), ("tensorflow", "onnx"), ("tensorflow", "tflite"),
+    ]  # fmt: skip
+    ask_for(tmp_path, "cnn", [])
+    assert len(asked_cells(tmp_path)) == 3
+    everything = [(framework, format_) for framework in FRAMEWORKS for format_ in FORMATS]
+    ask_for(tmp_path, "cnn", everything[::-1])
+    assert asked_cells(tmp_path) == everything
+    assert model_of(tmp_path) == "cnn"
+
+
+def test_another_models_folder_is_refused_and_stays(tmp_path):
+    ask_for(tmp_path, "cnn", [("pytorch", "onnx")])
+    with pytest.raises(FolderError, match=r"exports of 'cnn'; export 'mlp' to another --out") as e:
+        ask_for(tmp_path, "mlp", [("pytorch", "tflite")])
+    assert e.value.exit_code == 2
+    assert (model_of(tmp_path), asked_cells(tmp_path)) == ("cnn", [("pytorch", "onnx")])
+
+
+@pytest.mark.parametrize("read", [asked_cells, model_of])
+def test_an_empty_folder_says_how_to_fill_it(tmp_path, read):
+    with pytest.raises(FolderError, match=r"no cells\.json.*shipworthy export") as e:
+        read(tmp_path)
+    assert e.value.exit_code == 2
+
+
+DAMAGED = {
+    "nothing": "",
+    "half": '{"schema": 1, "model": "cn',
+    "list": "[]",
+    "null": "null",
+    "no model": json.dumps({"schema": 1, "cells": []}),
+    "no cells": json.dumps({"schema": 1, "model": "cnn"}),
+    "number": json.dumps({"schema": 1, "model": "cnn", "cells": 3}),
+    "triples": json.dumps({"schema": 1, "model": "cnn", "cells": [["pytorch", "onnx", "x"]]}),
+    "numbers": json.dumps({"schema": 1, "model": "cnn", "cells": [1, 2]}),
+    "binary": "\udcff\udcfe",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize(
+    "use", [asked_cells, model_of, lambda out: ask_for(out, "cnn", [("pytorch", "onnx")])],
+    ids=["cells", "model", "ask"],
+)  # fmt: skip
+def test_a_damaged_list_is_told_without_a_traceback(tmp_path, damage, use):
+    (tmp_path / CELLS).write_bytes(DAMAGED[damage].encode(errors="surrogateescape"))
+    with pytest.raises(FolderError, match=r"cells\.json"):
+        use(tmp_path)
+
+
+def test_artifacts_are_found_whether_asked_for_or_not(tmp_path):
+    for cell in ("tensorflow/tflite", "pytorch/onnx", "tensorflow/saved_model"):
+        (tmp_path / cell).mkdir(parents=True)
+        (tmp_path / cell / "artifact.json").write_text("even if it is damaged")
+    (tmp_path / "pytorch/tflite").mkdir()
+    (tmp_path / "pytorch/tflite/failure.json").write_text("{}")
+    assert cells_with_artifacts(tmp_path) == [
+        ("pytorch", "onnx"), ("tensorflow", "saved_model"), ("tensorflow", "tflite"),
+    ]  # fmt: skip
+    assert not has_artifact(tmp_path, ("pytorch", "tflite"))
