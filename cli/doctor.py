@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from typing import Any
 
@@ -14,9 +13,8 @@ from shipworthy.convert.versions import version_of
 from shipworthy.models.cache import cache_dir
 from shipworthy.serve.build import RUNTIMES
 from shipworthy.serve.machine import describe_machine
-from shipworthy.serve.runners import RunnerError, find
-
-_COMPILER = "install one, such as Debian's g++ (apt-get install g++), then run `make setup`"
+from shipworthy.serve.runners import RunnerError, build, find
+from shipworthy.serve.toolchain import BuildError, find_compiler
 
 
 @click.command()
@@ -24,15 +22,19 @@ _COMPILER = "install one, such as Debian's g++ (apt-get install g++), then run `
 def command(as_json: bool) -> None:
     """Show what is installed, which runners are built, and how to get what is missing.
 
-    Builds the runners that are missing. Exits 0 only if nothing is missing.
+    Builds the runners that are missing. Exits 0 only if nothing is missing then.
     """
     packages = {p: version_of(p) for p in sorted({p for h in hops().values() for p in h.packages})}
+    build(log=lambda line: click.echo(line, err=True))
     runners = {runtime: _runner(runtime) for runtime in RUNTIMES}
-    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    try:
+        compiler = " ".join(find_compiler())
+    except BuildError as e:
+        compiler, problem = None, str(e)
     missing = [f"{name}: pip install {name}" for name, version in packages.items() if not version]
     missing += [f"runner {name}: {r['reason']}" for name, r in runners.items() if r["reason"]]
     if compiler is None:
-        missing.append(f"C++ compiler: {_COMPILER}")
+        missing.append(f"C++ compiler: {problem}")
     found = {
         "packages": packages,
         "runners": runners,

@@ -218,15 +218,16 @@ def record_failure(cell: Path, model: str, route: str, error: ExportError) -> No
         )
 
 
-def read_failure(cell: Path) -> Mapping[str, Any] | None:
-    """Return what `record_failure` wrote, or None."""
+def read_failure(cell: Path) -> Mapping[str, str] | None:
+    """Return the route, reason, command and log that `record_failure` wrote, or None."""
     try:
-        data: Mapping[str, Any] = json.loads((cell / FAILURE).read_text())
+        data = json.loads((cell / FAILURE).read_text())
+        return {name: str(data[name]) for name in ("route", "reason", "command", "log")}
     except FileNotFoundError:
         return None
-    except ValueError:
-        return {"route": None, "reason": f"{cell / FAILURE} is damaged", "command": "", "log": ""}
-    return data
+    except (OSError, ValueError, KeyError, TypeError):
+        told = f"{FAILURE} is damaged; export again"
+        return {"route": "", "reason": told, "command": "", "log": ""}
 
 
 def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | None) -> str:
@@ -266,9 +267,12 @@ def _sealed_key(folder: Path) -> str | None:
 
 def _why(outcome: Outcome, work: Path, log: Path) -> str:
     """Say why a process gave nothing: its own words, else the system's with the log's last line."""
-    failure = read_failure(work)
-    if failure and not outcome.timed_out:
-        return str(failure["reason"])
+    try:
+        told = str(json.loads((work / FAILURE).read_text())["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        told = ""
+    if told and not outcome.timed_out:
+        return told
     reason = outcome.reason or "it wrote no result"
     text = log.read_text(errors="replace") if log.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]

@@ -130,9 +130,13 @@ class Preloaded:
         code: Future[int | None] = Future()
         with self._lock:
             number, self._next = self._next, self._next + 1
-            if self._closed or not self._send({"id": number, **request}):
+            if self._closed:
                 return None
+            # Before it is sent: the answer may be here before this thread goes on.
             self._pids[number], self._codes[number] = pid, code
+            if not self._send({"id": number, **request}):
+                del self._pids[number], self._codes[number]
+                return None
         try:
             group = pid.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:

@@ -54,7 +54,8 @@ def _record(out: Path, model: str, cell: Cell) -> Record:
     record = _common(model, cell)
     failure = read_failure(folder)
     if failure is not None:
-        return record | _failed(failure["reason"], failure["command"]) | {"route": failure["route"]}
+        route = failure["route"] or record["route"]
+        return record | _failed(failure["reason"], failure["command"]) | {"route": route}
     try:
         artifact = read_artifact(folder)
         record |= _of_artifact(artifact, out)

@@ -1,6 +1,7 @@
-"""Exports that several tests look at, made once for all workers."""
+"""What several tests look at and what takes long to make: made once for all workers."""
 
 import fcntl
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
+SECONDS = 280
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,7 @@ def shared(tmp_path_factory, worker_id):
 def shipworthy():
     """Run the command line; returns the finished process."""
 
-    def run(*words, cwd=None, timeout=280, **options):
+    def run(*words, cwd=None, timeout=SECONDS, **options):
         return subprocess.run(
             [BIN / "shipworthy", *map(str, words)],
             capture_output=True,
@@ -37,15 +39,41 @@ def shipworthy():
 
 
 @pytest.fixture(scope="session")
-def exported(shared, shipworthy):
-    """Export a model of the zoo, without timing it; returns its folder."""
+def once(shared):
+    """Run a command once for all workers; who comes later is told the same end."""
+
+    def run(name, command):
+        ended = shared / f"{name}.ended.json"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not ended.exists():
+                ended.write_text(json.dumps(_end_of([*map(str, command)])))
+        end = json.loads(ended.read_text())
+        if end["code"] != 0:
+            pytest.fail(f"{name}: {end['command']} ended with {end['code']}:\n{end['stderr']}")
+
+    return run
+
+
+def _end_of(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        code, stderr = done.returncode, done.stderr
+    except subprocess.TimeoutExpired as e:
+        code, stderr = f"nothing within {SECONDS} s", (e.stderr or b"").decode(errors="replace")
+    return {"command": " ".join(command), "code": code, "stderr": stderr}
+
+
+@pytest.fixture(scope="session")
+def exported(shared, once):
+    """Export a model of the zoo, without timing it; returns its folder.
+
+    An export of which any cell fails fails every test that looks at it, with what it told.
+    """
 
     def export(name):
         out = shared / name
-        with (shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (out / "summary.json").exists():
-                shipworthy("export", name, "--out", out, "--no-bench")
+        once(name, [BIN / "shipworthy", "export", name, "--out", out, "--no-bench"])
         return out
 
     return export

@@ -257,7 +257,7 @@ class Folder:
         subject = Subject(self.out, (framework, format_), verdict)
         loop = {"case": "random_b1", "warmup": 1, "wall_ns": 2000, "cpu_ns": 1990}
         subject.write(
-            [make_run(bench=loop | {"latencies_ns": [100 + i] * 700}) for i in range(2)],
+            [make_run(bench=loop | {"latencies_ns": [100 + i] * 20}) for i in range(2)],
             settings,
             datetime(2001, 2, 3, tzinfo=UTC),
         )

@@ -49,7 +49,7 @@ def test_a_linear_drift_falls_on_all_cells_alike():
 def test_the_seed_alone_decides_the_order():
     state = random.getstate()
     first = schedule(CELLS, 2, seed=7)
-    random.random()
+    random.seed(1)
     assert schedule(CELLS, 2, seed=7) == first
     assert len({tuple(schedule(CELLS, 1, seed)) for seed in range(20)}) > 15
     random.setstate(state)
@@ -82,6 +82,7 @@ def test_a_fixed_batch_is_timed_at_its_size(made):
 
 @pytest.fixture
 def subject(made):
+    made = type(made)(made.out, cases={"random_b64": 64, "random_b1": 1})
     made.make_reference()
     made.make_artifact()
     return made.make_benchmark(settings=FAST)
@@ -90,7 +91,7 @@ def subject(made):
 def test_a_benchmark_is_read_back_with_every_latency(subject):
     found = read_benchmark(subject.folder, "verdict")
     assert [run["bench"]["latencies_ns"][0] for run in found["runs"]] == [100, 101]
-    assert [len(run["bench"]["latencies_ns"]) for run in found["runs"]] == [700, 700]
+    assert [len(run["bench"]["latencies_ns"]) for run in found["runs"]] == [20, 20]
     assert found["settings"]["processes"] == 2
     assert found["started_at"] == "2001-02-03T00:00:00+00:00"
     assert found["machine"]["cores"] >= 1

@@ -2,146 +2,173 @@
 
 import json
 import shutil
-import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from shipworthy.convert.routes import FORMATS
 from shipworthy.serve.judge import judge_cell
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(600)]
 
-# Each changes the original, or how it is exported, as a careless conversion would. The last entry
-# is what the user must be told.
-FAULTS = {
-    "none": ("", True, ""),
-    "epsilon": ("for m in norms: m.eps = 1e-3", True, "logits"),
-    "weight": ("convs[1].weight.data[3, 2, 1, 1] += 1e-4", True, "logits"),
-    "bias": ("dense[-1].bias.data[7] += 1e-5", True, "logits"),
-    "half": ("dense[-1].weight.data = dense[-1].weight.data.half().float()", True, "logits"),
-    "layout": ("flatten_as_nhwc(module)", True, "logits"),
-    "transposed": ("convs[0].weight.data = convs[0].weight.data.transpose(2, 3)", True, "logits"),
-    "baked": ("", False, "fixed at 2"),
+# Changes of the original, as a careless conversion would make them; make_faults.py has them.
+CHANGES = ("epsilon", "weight", "bias", "half", "transposed", "layout", "shape")
+# What is told of a batch that is fixed at 2.
+BAKED = {
+    "onnx": "the model takes [2, 1, 8, 8]",
+    "saved_model": "the model takes [2, 1, 8, 8]",
+    "torchscript": "shape '[2, 256]' is invalid",
+    "tflite": "the model takes [2, 1, 8, 8]",
 }
-EXPORT = """
-import sys, torch
-from shipworthy.convert.snapshot import load_original
-from shipworthy.models import zoo
-from pathlib import Path
-
-module = load_original(zoo.get("cnn").sources["pytorch"], Path(sys.argv[1]))
-convs = [m for m in module.modules() if isinstance(m, torch.nn.Conv2d)]
-norms = [m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-dense = [m for m in module.modules() if isinstance(m, torch.nn.Linear)]
-
-def flatten_as_nhwc(module):
-    for parent in module.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, torch.nn.Flatten):
-                class Swapped(torch.nn.Module):
-                    def forward(self, x):
-                        return x.permute(0, 2, 3, 1).flatten(1)
-                setattr(parent, name, Swapped())
-                return
-    raise AssertionError("no flatten")
-
-exec(sys.argv[3])
-batch = {0: torch.export.Dim("batch", min=1, max=4096)} if sys.argv[4] == "True" else None
-torch.onnx.export(
-    module, (torch.randn(2, 1, 8, 8),), sys.argv[2], dynamo=True, verbose=False,
-    input_names=["image"], output_names=["logits"], external_data=False,
-    dynamic_shapes=(batch,) if batch else None,
-)
-"""
 
 
 @pytest.fixture
-def cell(exported, tmp_path):
-    """A cell of its own to spoil, with the true reference."""
-    shutil.copytree(exported("cnn"), tmp_path / "cnn")
-    return tmp_path / "cnn"
+def good(exported, tmp_path):
+    """Copy one cell, with the true reference, to be spoilt; returns the model's folder."""
+    whole = exported("cnn") / "pytorch"
+    out = tmp_path / "cnn"
+
+    def copy(format_):
+        for name in ("reference", format_):
+            shutil.copytree(whole / name, out / "pytorch" / name)
+        return out
+
+    return copy
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_export_is_caught(cell, fault):
-    change, dynamic, told = FAULTS[fault]
-    path = cell / "pytorch" / "onnx" / "model.onnx"
-    path.unlink()
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", EXPORT, cell / "pytorch" / "reference", path,
-         change, str(dynamic)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    verdict = judge_cell(cell, "pytorch", "onnx", threads=1, timeout=60)
+@pytest.fixture
+def faulty(good, exported, shared, once):
+    """Put a faulty file in the place of a format's good one; returns the model's folder."""
+
+    def put(format_, fault):
+        made = shared / "faults" / format_
+        program = Path(__file__).with_name("make_faults.py")
+        reference = exported("cnn") / "pytorch" / "reference"
+        once(f"faults-{format_}", [sys.executable, program, reference, format_, made])
+        out = good(format_)
+        target = out / "pytorch" / format_ / FORMATS[format_].filename
+        if target.is_dir():
+            shutil.rmtree(target)
+            shutil.copytree(made / fault / target.name, target)
+        else:
+            shutil.copy(made / fault / target.name, target)
+        return out
+
+    return put
+
+
+def judge(out, format_, **options):
+    return judge_cell(out, "pytorch", format_, threads=1, timeout=60, **options)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_the_same_export_without_a_fault_passes(faulty, format_):
+    verdict = judge(faulty(format_, "none"), format_, again=True)
+    assert verdict.passed, verdict.reason
+    assert verdict.validation.worst.error_ratio < 4
+
+
+@pytest.mark.parametrize("fault", CHANGES)
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_changed_original_is_caught(faulty, format_, fault):
+    verdict = judge(faulty(format_, fault), format_)
+    assert not verdict.passed
+    assert "output logits" in verdict.reason
     assert "has changed since it was exported" in " ".join(verdict.notes)
-    assert verdict.passed == (fault == "none"), verdict.reason
-    assert told in verdict.reason
-    if fault == "none":
-        assert verdict.validation.worst.error_ratio < 4
+    if fault == "shape":
+        assert any("got [64, 1, 10]" in c.detail for c in verdict.validation.comparisons)
 
 
-def test_a_dropped_output_is_caught(cell):
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_baked_batch_is_caught(faulty, format_):
+    verdict = judge(faulty(format_, "baked"), format_)
+    assert not verdict.passed
+    assert BAKED[format_] in verdict.reason
+
+
+def onnx_with_outputs(out, keep_own):
+    """Make an inner tensor an output of the ONNX file, beside its own or instead; its name."""
     import onnx
 
-    path = cell / "pytorch" / "onnx" / "model.onnx"
+    path = out / "pytorch" / "onnx" / "model.onnx"
     model = onnx.load(path)
-    inner = onnx.helper.make_tensor_value_info(
-        model.graph.node[0].output[0], onnx.TensorProto.FLOAT, None
-    )
-    del model.graph.output[:]
-    model.graph.output.append(inner)
+    name = model.graph.node[0].output[0]
+    if not keep_own:
+        del model.graph.output[:]
+    kind = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, None))
     onnx.save(model, path)
-    verdict = judge_cell(cell, "pytorch", "onnx", threads=1, timeout=60)
+    return name
+
+
+def test_a_dropped_output_is_caught_in_onnx(good):
+    out = good("onnx")
+    onnx_with_outputs(out, keep_own=False)
+    verdict = judge(out, "onnx")
     assert not verdict.passed
     assert "logits" in verdict.reason
 
 
-def test_an_extra_output_is_caught(cell):
-    import onnx
-
-    path = cell / "pytorch" / "onnx" / "model.onnx"
-    model = onnx.load(path)
-    name = model.graph.node[0].output[0]
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-    )
-    onnx.save(model, path)
-    verdict = judge_cell(cell, "pytorch", "onnx", threads=1, timeout=60)
+def test_an_extra_output_is_caught_in_onnx(good):
+    out = good("onnx")
+    name = onnx_with_outputs(out, keep_own=True)
+    verdict = judge(out, "onnx")
     assert not verdict.passed
-    assert name in verdict.reason
+    assert f"output {name!r} of the file is not in the model's signature" in verdict.reason
 
 
-@pytest.mark.parametrize("format_", ["onnx", "torchscript", "tflite", "saved_model"])
-def test_another_models_weights_are_caught(cell, format_):
-    """The other framework's model has the same signature up to layout, and other weights."""
-    reference = cell / "pytorch" / "reference"
+@pytest.mark.parametrize(("fault", "told"), [("dropped", "output_0"), ("extra", "output_1")])
+def test_another_number_of_outputs_is_caught_in_torchscript(faulty, fault, told):
+    verdict = judge(faulty("torchscript", fault), "torchscript")
+    assert not verdict.passed
+    assert told in verdict.reason
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_one_changed_expectation_is_noticed(good, format_):
+    """One element of one case, moved by 1e-3 in the reference: every element is compared."""
+    out = good(format_)
+    reference = out / "pytorch" / "reference"
     data = json.loads((reference / "reference.json").read_text())
     case = next(case for case in data["cases"] if case["name"] == "random_b64")
-    import numpy as np
-
-    path = reference / case["expected64"]["logits"]
-    array = np.load(path)
-    array[11, 3] += 1e-3
-    np.save(path, array)
-    verdict = judge_cell(cell, "pytorch", format_, threads=1, timeout=60, again=True)
+    for kind in ("expected32", "expected64"):
+        path = reference / case[kind]["logits"]
+        array = np.load(path)
+        array[11, 3] += 1e-3
+        np.save(path, array)
+    verdict = judge(out, format_, again=True)
     assert not verdict.passed
-    assert "random_b64" in verdict.reason or "all cases" in verdict.reason
+    wrong = {(c.case, c.output) for c in verdict.validation.comparisons if not c.passed}
+    assert wrong == {("random_b64", "logits"), ("*", "logits")}
 
 
-@pytest.mark.parametrize("format_", ["onnx", "torchscript", "tflite"])
+FILES = {
+    "onnx": "model.onnx",
+    "torchscript": "model.pt",
+    "tflite": "model.tflite",
+    "saved_model": "saved_model/saved_model.pb",
+    "saved_model's variables": "saved_model/variables/variables.data-00000-of-00001",
+}
+
+
+@pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "missing", "empty"])
-def test_a_damaged_file_is_one_clear_failure(cell, format_, damage):
-    path = next((cell / "pytorch" / format_).glob("model.*"))
+def test_a_damaged_file_is_one_clear_failure(good, file, damage):
+    format_ = file.split("'")[0]
+    out = good(format_)
+    path = out / "pytorch" / format_ / FILES[file]
     whole = path.read_bytes()
     path.unlink()
-    if damage != "missing":
-        size = len(whole)
-        path.write_bytes(
-            {"truncated": whole[: size // 2], "garbage": bytes(range(256)) * (size // 256)}.get(
-                damage, b""
-            )
-        )
-    verdict = judge_cell(cell, "pytorch", format_, threads=1, timeout=60)
+    left = {
+        "truncated": whole[: len(whole) // 2],
+        "garbage": bytes(range(256)) * (len(whole) // 256),
+        "empty": b"",
+    }
+    if damage in left:
+        path.write_bytes(left[damage])
+    verdict = judge(out, format_)
     assert not verdict.passed
     assert verdict.reason
     assert "\n" not in verdict.reason

@@ -42,35 +42,45 @@ def test_two_folders_are_held_side_by_side(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_what_a_killed_run_left_is_swept(tmp_path, framework):
-    left = tmp_path / framework / f"{WORK_PREFIX}onnx-x1"
-    (left / "inner").mkdir(parents=True)
-    (left / "inner" / "half").write_text("half")
-    with hold(tmp_path):
-        assert list((tmp_path / framework).iterdir()) == []
+PLACES = [".", *FRAMEWORKS, *(f"{f}/{t}" for f in FRAMEWORKS for t in FORMATS)]
 
 
-def test_nothing_else_is_swept(tmp_path):
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_killed_run_left_is_swept(tmp_path, place):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "kept").write_text("kept")
     out = tmp_path / "out"
-    cell = out / "pytorch" / "onnx"
-    cell.mkdir(parents=True)
-    (cell / f"{WORK_PREFIX}inside-a-cell").mkdir()
-    (out / "pytorch" / f"{WORK_PREFIX}file").write_text("a file")
-    (out / "pytorch" / f"{WORK_PREFIX}link").symlink_to(elsewhere, target_is_directory=True)
-    (out / "pytorch" / f"{WORK_PREFIX}dangling").symlink_to(tmp_path / "nowhere")
-    (out / "pytorch" / f"not-{WORK_PREFIX}").mkdir()
-    (out / "pytorch" / ".hidden").mkdir()
-    (out / f"{WORK_PREFIX}beside").mkdir()
-    (out / "another" / f"{WORK_PREFIX}x").mkdir(parents=True)
-    before = tree(out)
+    left = out / place / f"{WORK_PREFIX}onnx-x1"
+    (left / "inner").mkdir(parents=True)
+    (left / "inner" / "half").write_text("half")
+    (left.parent / f"{WORK_PREFIX}file").write_text("half")
+    (left.parent / f"{WORK_PREFIX}link").symlink_to(elsewhere, target_is_directory=True)
+    (left.parent / f"{WORK_PREFIX}dangling").symlink_to(tmp_path / "nowhere")
     with hold(out):
-        pass
-    assert [path for path in tree(out) if path != ".lock"] == before
+        assert [path for path in (out / place).iterdir() if path.name != ".lock"] == []
     assert (elsewhere / "kept").read_text() == "kept"
+
+
+def test_nothing_else_is_swept(tmp_path):
+    kept = [
+        "pytorch/onnx/model.onnx",
+        f"pytorch/onnx/deeper/{WORK_PREFIX}x",
+        f"pytorch/not{WORK_PREFIX}x",
+        "pytorch/.hidden",
+        "pytorch/.shipworthy",
+        f"another/{WORK_PREFIX}x",
+        f"pytorch/another/{WORK_PREFIX}x",
+        f"logs/{WORK_PREFIX}x",
+        "records.jsonl",
+    ]
+    for name in kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("kept")
+    before = tree(tmp_path)
+    with hold(tmp_path):
+        pass
+    assert [path for path in tree(tmp_path) if path != ".lock"] == before
 
 
 def tree(folder):

@@ -3,6 +3,7 @@
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,12 @@ class FakeLaunch:
 
 
 @pytest.fixture
+def made(made):
+    """A model of few cases, because it is exported often."""
+    return type(made)(made.out, cases={"random_b1": 1, "random_b64": 64})
+
+
+@pytest.fixture
 def launch(made):
     return FakeLaunch(made)
 
@@ -154,9 +161,7 @@ def test_one_hop_that_fails_is_one_failed_cell(export, made, launch, failure):
 
 
 @pytest.mark.parametrize("failure", ["told", "crash", "hang", "silence"])
-def test_a_failure_names_the_command_that_reproduces_it_and_its_log(
-    export, made, launch, failure
-):
+def test_a_failure_names_the_command_that_reproduces_it_and_its_log(export, made, launch, failure):
     launch.faults["tensorflow>saved_model>onnx"], _ = FAILURES[failure]
     export()
     found = read_failure(made.cell("tensorflow", "onnx"))
@@ -330,13 +335,17 @@ def test_nothing_half_done_is_left(export, made, launch):
     assert [p for p in made.out.rglob(".*") if p.name != ".lock"] == []
 
 
+def copied(value):
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
 def test_every_step_can_go_to_another_process(made, tmp_path):
     job = Job(made.model, FRAMEWORKS, tuple(FORMATS), made.out)
     routes = {cell: find_routes(*cell)[0] for cell in job.cells}
     steps = list(pipeline._steps(job, routes, Place(made.out), launch_fresh))
     assert len(steps) == 18
     for step in steps:
-        again = pickle.loads(pickle.dumps(step.run))
+        again = copied(step.run)
         assert (again.func, again.args) == (step.run.func, step.run.args)
 
 
@@ -344,7 +353,7 @@ def test_every_step_can_go_to_another_process(made, tmp_path):
     "error", [ExportError("why", "how", "logs/where.log"), pipeline.CellError("why")]
 )
 def test_what_a_step_raises_comes_back_whole(error):
-    again = pickle.loads(pickle.dumps(error))
+    again = copied(error)
     assert type(again) is type(error)
     assert (str(again), vars(again)) == (str(error), vars(error))
 
@@ -421,7 +430,8 @@ def test_a_cell_that_cannot_be_measured_leaves_the_others_alone(
         return usual(runner, model, cases, **options)
 
     monkeypatch.setattr("shipworthy.serve.answers.run", run)
-    events = measure(made)
+    events = measure(made, settings=replace(FAST, processes=3))
+    assert len(turns) == 2
     assert ends(events) == {
         f"pytorch/{format_} timed": "failed" if format_ == "torchscript" else "done"
         for format_ in FORMATS
