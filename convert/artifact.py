@@ -100,6 +100,7 @@ def read_artifact(folder: Path) -> Artifact:
             data[name] = tuple(data[name])
         names = {f.name for f in fields(Artifact)} - {"folder"}
         artifact = Artifact(**{name: data[name] for name in names}, folder=folder)
+        _check_types(artifact)
     except FileNotFoundError as e:
         raise ArtifactError(f"{path} does not exist; export the model first") from e
     except (ValueError, KeyError, TypeError) as e:
@@ -107,6 +108,15 @@ def read_artifact(folder: Path) -> Artifact:
     if Path(artifact.file).name != artifact.file or artifact.file in ("", ".", ".."):
         raise ArtifactError(f"{path} names {artifact.file!r}; it must be a name inside its folder")
     return artifact
+
+
+def _check_types(artifact: Artifact) -> None:
+    texts = ("model", "framework", "route", "format", "file", "sha256", "weights_sha256", "key")
+    mappings = ("native_names", "fixed_axes", "tools", "options")
+    for names, kind in ((texts, str), (mappings, dict)):
+        for name in names:
+            if not isinstance(getattr(artifact, name), kind):
+                raise TypeError(f"{name} is {getattr(artifact, name)!r}")
 
 
 def size_bytes(path: Path) -> int:

@@ -174,14 +174,17 @@ class Preloaded:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            answer = json.loads(line)
-            waiting = self._pids if "pid" in answer else self._codes
-            waiting.pop(answer["id"]).set_result(answer.get("pid", answer.get("code")))
-        with self._lock:
-            self._closed = True
-        for future in [*self._pids.values(), *self._codes.values()]:
-            future.set_result(None)
+        try:
+            for line in self._process.stdout:
+                answer = json.loads(line)
+                waiting = self._pids if "pid" in answer else self._codes
+                waiting.pop(answer["id"]).set_result(answer.get("pid", answer.get("code")))
+        finally:
+            # Whatever ended it: nobody may wait for what will not be heard.
+            with self._lock:
+                self._closed = True
+            for future in [*self._pids.values(), *self._codes.values()]:
+                future.set_result(None)
 
 
 def _serve(packages: Sequence[str]) -> None:

@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import read_artifact, write_json
+from shipworthy.convert.artifact import Artifact, read_artifact, write_json
 from shipworthy.convert.cases import batch_axis
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models.cache import hash_json
 from shipworthy.models.errors import ShipworthyError
+from shipworthy.serve.answers import fits
 from shipworthy.serve.judge import judge_case
 from shipworthy.serve.machine import describe_machine
 from shipworthy.serve.runners import Run, Timing, find
@@ -108,7 +109,7 @@ class Subject:
         artifact = read_artifact(self.folder)
         reference = read_reference(self.out / self.cell[0] / "reference")
         runner = find(FORMATS[artifact.format].runtime)
-        case = bench_case(reference, settings.batch)
+        case = bench_case(reference, artifact, settings.batch)
         with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
             run, comparisons = judge_case(
                 artifact,
@@ -159,21 +160,22 @@ class Subject:
         return hash_json([self.verdict, asdict(settings), lasting])
 
 
-def bench_case(reference: Reference, batch: int) -> str:
-    """Return the first case of that batch size; any case where the model has no batch axis.
+def bench_case(reference: Reference, artifact: Artifact, batch: int) -> str:
+    """Return the first case of that batch size that the artifact can run.
+
+    Any such case where the model has no batch axis.
 
     Raises
     ------
     BenchError : no case has that size.
     """
     axis = batch_axis(reference.signature)
-    if not isinstance(axis, str):
-        return reference.cases[0].name
-    for case in reference.cases:
-        if case.sizes[axis] == batch:
+    cases = [case for case in reference.cases if fits(case, artifact)]
+    for case in cases:
+        if not isinstance(axis, str) or case.sizes[axis] == batch:
             return case.name
-    sizes = sorted({case.sizes[axis] for case in reference.cases})
-    raise BenchError(f"no case has batch {batch}; there are {', '.join(map(str, sizes))}")
+    sizes = sorted({case.sizes[axis] for case in cases}) if isinstance(axis, str) else []
+    raise BenchError(f"no case has batch {batch}; there are {', '.join(map(str, sizes)) or 'none'}")
 
 
 def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
@@ -184,6 +186,7 @@ def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
             data["schema"] == 1
             and data["verdict"] == verdict
             and bool(data["runs"] or data["reason"])
+            and {"key", "started_at", "settings", "machine"} <= data.keys()
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

@@ -74,9 +74,11 @@ class Validation:
     def worst(self) -> Comparison | None:
         """The comparison that says most: the worst failure, else the pooled one nearest its limit.
 
-        A pooled failure goes before a single case's.
+        A pooled failure that was measured goes before a single case's.
         """
         wrong = [c for c in self.comparisons if not c.passed]
+        # That an output could not be pooled says less than why.
+        wrong = [c for c in wrong if c.case != POOLED or c.error_ratio is not None] or wrong
         chosen = wrong or [c for c in self.comparisons if c.case == POOLED] or self.comparisons
         return max(chosen, key=lambda c: (c.severity, c.case == POOLED), default=None)
 

@@ -101,7 +101,7 @@ def _read(out: Path) -> tuple[str, list[Cell]]:
         ) from e
     except (ValueError, KeyError, TypeError) as e:
         raise FolderError(
-            f"{out / CELLS} is not what shipworthy wrote ({e!r}); export again"
+            f"{out / CELLS} is not what shipworthy wrote ({e!r}); remove it and export again"
         ) from e
 
 

@@ -168,10 +168,10 @@ def read_validation(cell: Path) -> Verdict | None:
         return Verdict(
             data["key"],
             Validation.from_json(data),
-            tuple(data["problems"]),
-            tuple(data["notes"]),
+            tuple(map(str, data["problems"])),
+            tuple(map(str, data["notes"])),
             data["task"],
-            data["facts"],
+            dict(data["facts"]),
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

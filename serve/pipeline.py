@@ -22,6 +22,7 @@ from shipworthy.convert.export import (
     record_failure,
 )
 from shipworthy.convert.launch import Launch
+from shipworthy.convert.process import StoppedError
 from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.errors import ShipworthyError
@@ -97,7 +98,8 @@ def export(
             errors[event.step] = errors[event.detail]
         yield event
     for cell, route in routes.items():
-        found = errors.get(str(route)) or errors.get(_original(cell[0]))
+        names = (str(route), _judged(*cell), _original(cell[0]))
+        found = next((errors[name] for name in names if name in errors), None)
         if found:
             record_failure(place.cell(*cell), job.model, str(route), found)
 
@@ -147,9 +149,12 @@ def measure(
         subject = todo[name]
         try:
             runs[name].append(subject.measure(settings, timeout))
-        except ShipworthyError as e:
+        except StoppedError:
+            raise
+        except Exception as e:
             del todo[name]
-            subject.write_failure(settings, str(e))
+            known = isinstance(e, ShipworthyError)
+            subject.write_failure(settings, str(e) if known else f"{type(e).__name__}: {e}")
             yield Event(name, "failed", e)
             continue
         if len(runs[name]) == settings.processes:

@@ -43,7 +43,7 @@ def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
     """Write ``records.jsonl``; return whether anything in it is new."""
     path = out / RECORDS
     text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return False
     write_text(path, text)
     return True
@@ -106,7 +106,7 @@ def _common(model: str, cell: Cell) -> Record:
         "route": str(find_routes(framework, format_)[0]),
         "precision": "fp32",
         "device": "local",
-        "scenario": "SingleStream",
+        "scenario": None,
         "runtime": FORMATS[format_].runtime,
         "batch": None,
         "threads": None,
@@ -134,7 +134,7 @@ def _of_artifact(artifact: Artifact, out: Path) -> Record:
 def _of_verdict(verdict: Verdict, reference: Reference) -> Record:
     worst = _most_telling(verdict)
     facts = verdict.facts
-    judged = ("sha256", "size_bytes", "threads", "runtime_version", "runner_build", "python_free")
+    judged = ("sha256", "size_bytes", "runtime_version", "runner_build", "python_free")
     return {
         "status": "passed",
         "yardstick": reference.yardstick,
@@ -166,7 +166,9 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "machine": benchmark["machine"],
         "settings": benchmark["settings"],
         "runtime_settings": runs[0]["settings"],
+        "scenario": "SingleStream",
         "batch": benchmark["settings"]["batch"],
+        "threads": benchmark["settings"]["threads"],
         "processes": len(runs),
         "latencies_ns": [ns for loop in loops for ns in loop["latencies_ns"]],
         "cpu_per_wall": round(

@@ -136,6 +136,22 @@ def test_a_server_runs_many_at_once(tmp_path, probe):
     server.close()
 
 
+def test_an_answer_may_come_before_the_request_returns(tmp_path, probe, monkeypatch):
+    server = preload.Preloaded(["json"], {})
+    send = server._send
+
+    def slowly(request):
+        sent = send(request)
+        time.sleep(0.3)
+        return sent
+
+    monkeypatch.setattr(server, "_send", slowly)
+    name = probe("return 0 if os.getppid() == int(argv[0]) else 9")
+    outcome = server.run(name, [str(server._process.pid)], log=tmp_path / "log", timeout=3)
+    server.close()
+    assert outcome.code == 0
+
+
 def test_without_its_server_the_work_is_still_done(tmp_path, probe):
     server = preload.Preloaded(["json"], {})
     os.killpg(server._process.pid, signal.SIGKILL)

@@ -65,19 +65,21 @@ def test_nothing_to_measure_needs_no_turn():
 def test_the_batch_is_found_whatever_it_is_called(made, axis):
     made = type(made)(made.out, axis=axis)
     reference = read_reference(made.make_reference())
-    assert bench_case(reference, 1) == "random_b1"
-    assert bench_case(reference, 5) == "random_b5"
+    artifact = made.make_artifact()
+    assert bench_case(reference, artifact, 1) == "random_b1"
+    assert bench_case(reference, artifact, 5) == "random_b5"
 
 
 def test_a_batch_of_which_there_is_no_case_is_told(made):
     reference = read_reference(made.make_reference())
     with pytest.raises(BenchError, match=r"no case has batch 3; there are 1, 2, 5, 64"):
-        bench_case(reference, 3)
+        bench_case(reference, made.make_artifact(), 3)
 
 
 def test_a_fixed_batch_is_timed_at_its_size(made):
     made = type(made)(made.out, axis=16, cases={f"random_{i}": 16 for i in range(1, 5)})
-    assert bench_case(read_reference(made.make_reference()), 1) == "random_1"
+    reference = read_reference(made.make_reference())
+    assert bench_case(reference, made.make_artifact(), 1) == "random_1"
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.matrix, pytest.mark.timeout(600)]
 @pytest.fixture
 def record(exported, request):
     name, framework, format_ = request.param
-    records = [json.loads(line) for line in (exported(name) / "records.jsonl").open()]
+    lines = (exported(name) / "records.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
     (found,) = [r for r in records if (r["framework"], r["format"]) == (framework, format_)]
     return found
 

@@ -280,19 +280,19 @@ def test_a_surprise_in_a_judgement_is_a_failed_cell(export, made, monkeypatch, w
     assert "a surprise" in found["pytorch", "tflite"]
 
 
-def test_a_wrong_answer_fails_its_cell_and_keeps_the_artifact(export, made, fake_runner):
-    usual = fake_runner.run
+def test_a_wrong_answer_fails_its_cell_and_keeps_the_artifact(
+    export, made, fake_runner, monkeypatch
+):
+    wrong = type(fake_runner)()
+    wrong.spoil = lambda case, y: -y
 
     def run(runner, model, cases, **options):
-        answer = (lambda case, y: -y) if model.name == "model.pt" else (lambda case, y: y)
-        fake_runner.spoil = answer
-        return usual(runner, model, cases, **options)
+        chosen = wrong if model.name == "model.pt" else fake_runner
+        return chosen.run(runner, model, cases, **options)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shipworthy.serve.answers.run", run)
-        job = [("pytorch", "onnx"), ("pytorch", "torchscript")]
-        events = export(frameworks=["pytorch"], formats=["onnx", "torchscript"])
-    assert statuses(made) == dict(zip(job, ["passed", "failed"], strict=True))
+    monkeypatch.setattr("shipworthy.serve.answers.run", run)
+    events = export(frameworks=["pytorch"], formats=["onnx", "torchscript"])
+    assert statuses(made) == {("pytorch", "onnx"): "passed", ("pytorch", "torchscript"): "failed"}
     assert "output y" in reasons(made)["pytorch", "torchscript"]
     assert read_artifact(made.cell("pytorch", "torchscript")).path.exists()
     assert read_failure(made.cell("pytorch", "torchscript")) is None
