@@ -47,7 +47,7 @@ report: setup  ## Write the reports in OUT again
 test: setup test-fast test-matrix test-slow  ## Run every test
 
 test-fast: $(INSTALLED)  ## The tier that needs no framework
-	@$(BIN)/python -m pytest -m "not matrix and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not matrix and not slow" -n $(JOBS) $(ARGS)
 
 test-matrix: setup  ## All conversions, in parallel
 	@$(BIN)/python -m pytest -m "matrix and not slow" -n $(JOBS) --dist loadfile $(ARGS)

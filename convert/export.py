@@ -28,6 +28,7 @@ from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
 from shipworthy.convert.routes import Hop, find_routes
 from shipworthy.convert.versions import versions_of
+from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Source
@@ -171,7 +172,8 @@ def make_artifact(
     )
     log = place.log_of(source, hop)
     try:
-        with tempfile.TemporaryDirectory(prefix="shipworthy-") as private, publish(target) as work:
+        private_folder = tempfile.TemporaryDirectory(dir=place.out, prefix=WORK_PREFIX)
+        with private_folder as private, publish(target) as work:
             request = Path(private) / "request.json"
             reference = place.reference(source.framework)
             HopRequest(

@@ -20,6 +20,7 @@ from shipworthy.convert.artifact import Artifact, read_artifact, write_json
 from shipworthy.convert.cases import batch_axis
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS
+from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.answers import fits
@@ -110,7 +111,7 @@ class Subject:
         reference = read_reference(self.out / self.cell[0] / "reference")
         runner = find(FORMATS[artifact.format].runtime)
         case = bench_case(reference, artifact, settings.batch)
-        with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=WORK_PREFIX) as private:
             run, comparisons = judge_case(
                 artifact,
                 reference,

@@ -19,6 +19,7 @@ from shipworthy.convert.process import StoppedError
 from shipworthy.convert.read_reference import Reference, read_reference, task_case
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models import zoo
+from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.answers import Answers, ask, fits
@@ -186,7 +187,7 @@ def _judge(
     timeout: float,
 ) -> Verdict:
     cases = [case for case in reference.cases if fits(case, artifact)]
-    with tempfile.TemporaryDirectory(prefix="shipworthy-") as private:
+    with tempfile.TemporaryDirectory(dir=artifact.folder, prefix=WORK_PREFIX) as private:
         try:
             result, answers = ask(
                 artifact, reference, runner, cases, Path(private), threads, timeout, None

@@ -92,6 +92,8 @@ def export(
     errors = {_original(framework): error for framework, error in lost.items()}
     todo = {cell: route for cell, route in routes.items() if cell[0] not in lost}
     for event in run_steps(list(_steps(job, todo, place, launch)), executor):
+        if isinstance(event.detail, StoppedError):
+            raise event.detail
         if event.state == "failed" and not isinstance(event.detail, CellError):
             errors[event.step] = _as_export_error(event)
         elif event.state == "skipped" and event.detail in errors:

@@ -8,7 +8,6 @@ metadata.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,12 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     sizes = traced_sizes(source.signature)
     example = synthesise(source.signature, sizes, seed=0)
     told = write_saved_model(original, source.signature, example, path)
-    counts = {key: told[key] for key in ("ops", "variables")}
-    return _converted(source, path, {"traced_sizes": sizes, **counts})
+    options = {key: told[key] for key in ("ops", "variables")}
+    return Converted(
+        inputs=told["inputs"],
+        outputs=told["outputs"],
+        options={"signature": SIGNATURE, "tag": TAG, "traced_sizes": sizes, **options},
+    )
 
 
 @hop("tensorflow", "saved_model", packages=("tensorflow", "keras"))
@@ -41,7 +44,14 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     module = tf.Module()
     module.weights = list(function.graph.variables)
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
-    return _converted(source, path, {})
+    inputs, outputs = native_names(path)
+    taken = keep_names(source.signature.inputs, inputs, path.name, {})
+    given = keep_names(source.signature.outputs, outputs, path.name, {})
+    return Converted(
+        inputs={name: inputs[key] for name, key in taken.items()},
+        outputs={name: outputs[key] for name, key in given.items()},
+        options={"signature": SIGNATURE, "tag": TAG},
+    )
 
 
 def _inference(model: Any, signature: Signature) -> Any:
@@ -63,17 +73,6 @@ def _inference(model: Any, signature: Signature) -> Any:
         for spec in signature.inputs
     ]
     return tf.function(infer).get_concrete_function(*specs)
-
-
-def _converted(source: Source, path: Path, options: Mapping[str, Any]) -> Converted:
-    inputs, outputs = native_names(path)
-    taken = keep_names(source.signature.inputs, inputs, path.name, {})
-    given = keep_names(source.signature.outputs, outputs, path.name, {})
-    return Converted(
-        inputs={name: inputs[key] for name, key in taken.items()},
-        outputs={name: outputs[key] for name, key in given.items()},
-        options={"signature": SIGNATURE, "tag": TAG, **options},
-    )
 
 
 def native_names(path: Path) -> tuple[dict[str, str], dict[str, str]]:

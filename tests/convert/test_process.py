@@ -16,6 +16,9 @@ import pytest
 from shipworthy.cli.local import local_executor
 from shipworthy.convert import launch, preload, process
 
+# Real processes and real time-outs: too slow for the fast tier.
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture
 def probe(tmp_path, monkeypatch):
@@ -106,21 +109,6 @@ def gone(pid):
             return True
         time.sleep(0.02)
     return False
-
-
-def test_an_answer_may_come_before_the_asker_goes_on(tmp_path, probe, monkeypatch):
-    send = preload.Preloaded._send
-
-    def slowly(self, request):
-        sent = send(self, request)
-        time.sleep(0.3)
-        return sent
-
-    monkeypatch.setattr(preload.Preloaded, "_send", slowly)
-    server = preload.Preloaded(["json"], {})
-    outcome = server.run(probe("return 7"), [], log=tmp_path / "log", timeout=5)
-    server.close()
-    assert (outcome.code, outcome.timed_out) == (7, False)
 
 
 def test_a_server_runs_many_at_once(tmp_path, probe):

@@ -13,6 +13,8 @@ from shipworthy.report.plots import draw_plots
 from shipworthy.report.records import RecordsError
 from shipworthy.report.write import write_reports
 
+pytestmark = pytest.mark.matrix  # drawing takes seconds
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 ARROW = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 HOSTILE = "<script>alert(1)</script>\"'`|*_[x](y)&lt;@someone\x1b[31m\n# title"

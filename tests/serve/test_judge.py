@@ -1,7 +1,6 @@
 """What a cell's answers, and its runner, are worth. The runner is played by the test."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -314,7 +313,7 @@ def test_names_from_files_write_nowhere(made, fake_runner, name, tmp_path):
     private = {path.parent.resolve() for case in cases for path in case.outputs.values()}
     assert len(private) == 1
     (folder,) = private
-    assert folder.parent == Path(tempfile.gettempdir()).resolve()
+    assert folder.parent == made.cell().resolve()
     assert not folder.exists()
     assert sorted({*tree(tmp_path)} - {*before}) == [f"made/pytorch/onnx/{VALIDATION}"]
 
