@@ -30,6 +30,7 @@ def test_page_is_current() -> None:
     )
 
 
+@pytest.mark.matrix
 def test_page_tells_the_cnn_ops() -> None:
     text = PAGE.read_text()
     for op in (
