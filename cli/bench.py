@@ -18,7 +18,7 @@ from shipworthy.cli.options import (
 from shipworthy.cli.progress import show_progress
 from shipworthy.serve import pipeline
 from shipworthy.serve.bench import Settings
-from shipworthy.serve.folder import asked_cells, hold
+from shipworthy.serve.folder import ask_for, asked, hold
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
 
@@ -47,8 +47,9 @@ def command(
     settings = Settings(
         threads=threads, processes=processes, min_runs=runs, max_runs=max(runs, 20_000)
     )
-    cells = asked_cells(folder)
+    wanted = asked(folder)
     with hold(folder):
-        events = pipeline.measure(folder, cells, settings, timeout=timeout, again=True)
+        ask_for(folder, wanted.model, [], threads)
+        events = pipeline.measure(folder, wanted.cells, settings, timeout=timeout, again=True)
         show_progress(events, stderr())
-        finish(folder, cells, as_json=as_json)
+        finish(folder, wanted.cells, as_json=as_json)

@@ -56,7 +56,7 @@ def command(
     out = out or Path("out") / found.name
     job = pipeline.Job(found.name, wanted, formats or tuple(FORMATS), out, threads, timeout)
     with folder.hold(out):
-        folder.ask_for(out, job.model, job.cells)
+        folder.ask_for(out, job.model, job.cells, threads)
         lost = pipeline.train(job)
         with LaunchForked() as launch, local_executor() as executor:
             show_progress(pipeline.export(job, executor, launch, lost), stderr())

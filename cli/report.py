@@ -8,7 +8,7 @@ import click
 
 from shipworthy.cli.finish import finish
 from shipworthy.cli.options import folder_argument, json_option
-from shipworthy.serve.folder import asked_cells, hold
+from shipworthy.serve.folder import asked, hold
 
 
 @click.command()
@@ -19,6 +19,6 @@ def command(folder: Path, as_json: bool) -> None:
 
     Nothing is judged or measured. Exits 0 only if every artifact passed.
     """
-    cells = asked_cells(folder)
+    cells = asked(folder).cells
     with hold(folder):
         finish(folder, cells, as_json=as_json)

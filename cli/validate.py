@@ -17,7 +17,7 @@ from shipworthy.cli.options import (
 )
 from shipworthy.cli.progress import show_progress
 from shipworthy.serve import pipeline
-from shipworthy.serve.folder import ask_for, asked_cells, cells_with_artifacts, hold, model_of
+from shipworthy.serve.folder import ask_for, asked, cells_with_artifacts, hold
 
 
 @click.command()
@@ -31,10 +31,10 @@ def command(folder: Path, threads: int, timeout: float, as_json: bool) -> None:
     A file whose hash has changed is told, and decides nothing. Exits 0 only if every artifact
     passed.
     """
-    asked_cells(folder)
+    model = asked(folder).model
     with hold(folder):
-        ask_for(folder, model_of(folder), cells_with_artifacts(folder))
-        cells = asked_cells(folder)
+        ask_for(folder, model, cells_with_artifacts(folder), threads)
+        cells = asked(folder).cells
         with local_executor() as executor:
             events = pipeline.validate(folder, cells, executor, threads=threads, timeout=timeout)
             show_progress(events, stderr())

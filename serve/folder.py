@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from shipworthy.convert.artifact import MANIFEST, write_json
@@ -38,41 +39,62 @@ def hold(out: Path) -> Iterator[None]:
         yield
 
 
-def ask_for(out: Path, model: str, cells: Sequence[Cell]) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What a folder was asked for.
+
+    Parameters
+    ----------
+    model : its name.
+    cells : in the order of the report.
+    threads : of the runtimes, when last judged or timed.
+    """
+
+    model: str
+    cells: list[Cell]
+    threads: int = 1
+
+
+def ask_for(out: Path, model: str, cells: Sequence[Cell], threads: int | None = None) -> None:
     """Note that these cells are wanted, beside those asked for earlier.
+
+    Parameters
+    ----------
+    threads : of the runtimes from now on; None leaves them as they are.
 
     Raises
     ------
     FolderError : the folder is another model's.
     """
-    known: list[Cell] = []
-    if (out / CELLS).exists():
-        owner, known = _read(out)
-        if owner != model:
-            raise FolderError(
-                f"{out} holds the exports of {owner!r}; export {model!r} to another --out"
-            )
-    write_json(out / CELLS, {"schema": 1, "model": model, "cells": _in_order({*known, *cells})})
+    before = asked(out) if (out / CELLS).exists() else Asked(model, [])
+    if before.model != model:
+        raise FolderError(
+            f"{out} holds the exports of {before.model!r}; export {model!r} to another --out"
+        )
+    wanted = _in_order({*before.cells, *cells})
+    data = {"model": model, "cells": wanted, "threads": threads or before.threads}
+    write_json(out / CELLS, {"schema": 1, **data})
 
 
-def asked_cells(out: Path) -> list[Cell]:
-    """Return the cells that the folder was asked for, in the order of the report.
+def asked(out: Path) -> Asked:
+    """Return what the folder was asked for.
 
     Raises
     ------
     FolderError : no export was ever asked for here; the message says what to do.
     """
-    return _read(out)[1]
-
-
-def model_of(out: Path) -> str:
-    """Return the name of the model that the folder is of.
-
-    Raises
-    ------
-    FolderError : no export was ever asked for here.
-    """
-    return _read(out)[0]
+    try:
+        data = json.loads((out / CELLS).read_text())
+        wanted = {(str(framework), str(format_)) for framework, format_ in data["cells"]}
+        return Asked(str(data["model"]), _in_order(wanted), int(data["threads"]))
+    except FileNotFoundError as e:
+        raise FolderError(
+            f"{out} holds no export (no {CELLS}); make one with `shipworthy export MODEL --out DIR`"
+        ) from e
+    except (ValueError, KeyError, TypeError) as e:
+        raise FolderError(
+            f"{out / CELLS} is not what shipworthy wrote ({e!r}); remove it and export again"
+        ) from e
 
 
 def cells_with_artifacts(out: Path) -> list[Cell]:
@@ -88,21 +110,6 @@ def cells_with_artifacts(out: Path) -> list[Cell]:
 def has_artifact(out: Path, cell: Cell) -> bool:
     """Tell whether an artifact's manifest lies in a cell."""
     return (out.joinpath(*cell) / MANIFEST).exists()
-
-
-def _read(out: Path) -> tuple[str, list[Cell]]:
-    try:
-        data = json.loads((out / CELLS).read_text())
-        wanted = {(str(framework), str(format_)) for framework, format_ in data["cells"]}
-        return str(data["model"]), _in_order(wanted)
-    except FileNotFoundError as e:
-        raise FolderError(
-            f"{out} holds no export (no {CELLS}); make one with `shipworthy export MODEL --out DIR`"
-        ) from e
-    except (ValueError, KeyError, TypeError) as e:
-        raise FolderError(
-            f"{out / CELLS} is not what shipworthy wrote ({e!r}); remove it and export again"
-        ) from e
 
 
 def _in_order(cells: set[Cell]) -> list[Cell]:

@@ -17,7 +17,7 @@ from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.bench import read_benchmark
 from shipworthy.serve.comparison import POOLED, Comparison
-from shipworthy.serve.folder import Cell, asked_cells, model_of
+from shipworthy.serve.folder import Asked, Cell, asked
 from shipworthy.serve.judge import Verdict, read_validation
 
 RECORDS = "records.jsonl"
@@ -35,8 +35,8 @@ def collect(out: Path) -> list[Record]:
     ------
     FolderError : no export was ever asked for here.
     """
-    model = model_of(out)
-    return [_record(out, model, cell) for cell in asked_cells(out)]
+    wanted = asked(out)
+    return [_record(out, wanted, cell) for cell in wanted.cells]
 
 
 def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
@@ -49,9 +49,10 @@ def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _record(out: Path, model: str, cell: Cell) -> Record:
+def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     folder = out.joinpath(*cell)
-    record = _common(model, cell)
+    model = wanted.model
+    record = _common(wanted, cell)
     failure = read_failure(folder)
     if failure is not None:
         route = failure["route"] or record["route"]
@@ -66,6 +67,7 @@ def _record(out: Path, model: str, cell: Cell) -> Record:
     if verdict is None:
         return record | _failed("it was exported and not judged", _validate(out))
     record |= _of_verdict(verdict, reference)
+    record["notes"] = [*artifact.notes, *verdict.notes]
     if not verdict.passed:
         return record | _failed(verdict.reason, _validate(out))
     if artifact.weights_sha256 != reference.weights_sha256:
@@ -95,21 +97,21 @@ def _bench(out: Path) -> str:
     return shlex.join(["shipworthy", "bench", str(out)])
 
 
-def _common(model: str, cell: Cell) -> Record:
+def _common(wanted: Asked, cell: Cell) -> Record:
     framework, format_ = cell
     return {
         "schema": 1,
         "shipworthy": metadata.version("shipworthy"),
-        "model": model,
+        "model": wanted.model,
         "framework": framework,
         "format": format_,
         "route": str(find_routes(framework, format_)[0]),
         "precision": "fp32",
         "device": "local",
-        "scenario": None,
+        "scenario": "SingleStream",
         "runtime": FORMATS[format_].runtime,
-        "batch": None,
-        "threads": None,
+        "batch": 1,
+        "threads": wanted.threads,
         "reason": None,
     }
 
@@ -145,7 +147,6 @@ def _of_verdict(verdict: Verdict, reference: Reference) -> Record:
         "threshold": worst.threshold if worst else None,
         "threshold_max": worst.threshold_max if worst else None,
         "task_metric": verdict.task,
-        "judging_notes": list(verdict.notes),
         **{name: facts[name] for name in judged if name in facts},
     }
 
@@ -166,7 +167,6 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "machine": benchmark["machine"],
         "settings": benchmark["settings"],
         "runtime_settings": runs[0]["settings"],
-        "scenario": "SingleStream",
         "batch": benchmark["settings"]["batch"],
         "threads": benchmark["settings"]["threads"],
         "processes": len(runs),

@@ -12,11 +12,10 @@ from shipworthy.serve.folder import (
     CELLS,
     FolderError,
     ask_for,
-    asked_cells,
+    asked,
     cells_with_artifacts,
     has_artifact,
     hold,
-    model_of,
 )
 
 
@@ -89,17 +88,17 @@ def tree(folder):
 
 def test_cells_add_up_in_the_reports_order(tmp_path):
     ask_for(tmp_path, "cnn", [("tensorflow", "tflite"), ("pytorch", "tflite")])
-    assert asked_cells(tmp_path) == [("pytorch", "tflite"), ("tensorflow", "tflite")]
+    assert asked(tmp_path).cells == [("pytorch", "tflite"), ("tensorflow", "tflite")]
     ask_for(tmp_path, "cnn", [("tensorflow", "onnx"), ("pytorch", "tflite")])
-    assert asked_cells(tmp_path) == [
+    assert asked(tmp_path).cells == [
         ("pytorch", "tflite"), ("tensorflow", "onnx"), ("tensorflow", "tflite"),
     ]  # fmt: skip
     ask_for(tmp_path, "cnn", [])
-    assert len(asked_cells(tmp_path)) == 3
+    assert len(asked(tmp_path).cells) == 3
     everything = [(framework, format_) for framework in FRAMEWORKS for format_ in FORMATS]
     ask_for(tmp_path, "cnn", everything[::-1])
-    assert asked_cells(tmp_path) == everything
-    assert model_of(tmp_path) == "cnn"
+    assert asked(tmp_path).cells == everything
+    assert asked(tmp_path).model == "cnn"
 
 
 def test_another_models_folder_is_refused_and_stays(tmp_path):
@@ -107,13 +106,12 @@ def test_another_models_folder_is_refused_and_stays(tmp_path):
     with pytest.raises(FolderError, match=r"exports of 'cnn'; export 'mlp' to another --out") as e:
         ask_for(tmp_path, "mlp", [("pytorch", "tflite")])
     assert e.value.exit_code == 2
-    assert (model_of(tmp_path), asked_cells(tmp_path)) == ("cnn", [("pytorch", "onnx")])
+    assert (asked(tmp_path).model, asked(tmp_path).cells) == ("cnn", [("pytorch", "onnx")])
 
 
-@pytest.mark.parametrize("read", [asked_cells, model_of])
-def test_an_empty_folder_says_how_to_fill_it(tmp_path, read):
+def test_an_empty_folder_says_how_to_fill_it(tmp_path):
     with pytest.raises(FolderError, match=r"no cells\.json.*shipworthy export") as e:
-        read(tmp_path)
+        asked(tmp_path)
     assert e.value.exit_code == 2
 
 
@@ -131,10 +129,18 @@ DAMAGED = {
 }
 
 
+def test_threads_are_kept_until_others_are_asked_for(tmp_path):
+    ask_for(tmp_path, "cnn", [("pytorch", "onnx")])
+    assert asked(tmp_path).threads == 1
+    ask_for(tmp_path, "cnn", [], 4)
+    ask_for(tmp_path, "cnn", [("pytorch", "tflite")])
+    assert asked(tmp_path).threads == 4
+
+
 @pytest.mark.parametrize("damage", DAMAGED)
 @pytest.mark.parametrize(
-    "use", [asked_cells, model_of, lambda out: ask_for(out, "cnn", [("pytorch", "onnx")])],
-    ids=["cells", "model", "ask"],
+    "use", [asked, lambda out: ask_for(out, "cnn", [("pytorch", "onnx")])],
+    ids=["read", "ask"],
 )  # fmt: skip
 def test_a_damaged_list_is_told_without_a_traceback(tmp_path, damage, use):
     (tmp_path / CELLS).write_bytes(DAMAGED[damage].encode(errors="surrogateescape"))
