@@ -122,7 +122,9 @@ def main() -> int:
         print("| null runtime | ns a run | limit |\n|---|---:|---:|")
         print(f"| timed, p50 | {p50:.0f} | {NULL_LIMIT_NS} |")
         print(f"| whole loop, mean | {wall:.0f} | {NULL_LIMIT_NS} |\n")
-        print("| runtime | model | our p50 (us) | bare p50 (us) | ratio | limit |")
+        print(
+            "| runtime | model | our p50 (us) | bare p50 (us) | ratio, median of rounds | limit |"
+        )
         print("|---|---|---:|---:|---:|---:|")
         for row in make_models(folder):
             bare = built / "bin" / f"shipworthy-bare-{row[0]}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from typing import Any
 
 import click
+from packaging.requirements import Requirement
 
 from shipworthy.convert.routes import hops
 from shipworthy.convert.versions import version_of
 from shipworthy.models.cache import cache_dir
+from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.build import RUNTIMES
 from shipworthy.serve.machine import describe_machine
-from shipworthy.serve.runners import RunnerError, build, find
+from shipworthy.serve.runners import find, is_built
 from shipworthy.serve.toolchain import BuildError, find_compiler
 
 
@@ -22,10 +25,9 @@ from shipworthy.serve.toolchain import BuildError, find_compiler
 def command(as_json: bool) -> None:
     """Show what is installed, which runners are built, and how to get what is missing.
 
-    Builds the runners that are missing. Exits 0 only if nothing is missing then.
+    Changes nothing. Exits 0 only if nothing is missing.
     """
-    packages = {p: version_of(p) for p in sorted({p for h in hops().values() for p in h.packages})}
-    build(log=lambda line: click.echo(line, err=True))
+    packages = {name: version_of(name) for name in _packages()}
     runners = {runtime: _runner(runtime) for runtime in RUNTIMES}
     try:
         compiler = " ".join(find_compiler())
@@ -50,10 +52,23 @@ def command(as_json: bool) -> None:
     sys.exit(1 if missing else 0)
 
 
+def _packages() -> list[str]:
+    """Return the names of what shipworthy needs here, by its own metadata and that of the hops."""
+    needed = {p for hop in hops().values() for p in hop.packages}
+    for line in metadata.requires("shipworthy") or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            needed.add(requirement.name)
+    return sorted(needed - {"tensorflow-cpu"}, key=str.lower)
+
+
 def _runner(runtime: str) -> dict[str, Any]:
     try:
+        if not is_built(runtime):
+            reason = "not built; `make setup` builds it, or else its first use"
+            return {"version": None, "path": None, "reason": reason}
         runner = find(runtime)
-    except RunnerError as e:
+    except ShipworthyError as e:
         return {"version": None, "path": None, "reason": str(e)}
     return {"version": runner.version, "path": str(runner.path), "reason": None}
 

@@ -13,12 +13,14 @@ from shipworthy.report.records import RECORDS, read_records
 from shipworthy.report.summary import SUMMARY
 from shipworthy.report.table import print_table
 from shipworthy.report.write import write_reports
-from shipworthy.serve.folder import Cell
+from shipworthy.serve.folder import Cell, FolderError
 from shipworthy.serve.records import collect, write_records
 
 
 def finish(out: Path, cells: Sequence[Cell], *, as_json: bool) -> None:
     """Write the records and reports, show the cells, and exit 1 unless every one passed."""
+    if not cells:
+        raise FolderError(f"{out} was asked for no cell; `shipworthy export MODEL --out {out}`")
     changed = write_records(out, collect(out))
     paths = write_reports(out, changed=changed)
     records = {(r["framework"], r["format"]): r for r in read_records(out / RECORDS)}
@@ -29,5 +31,5 @@ def finish(out: Path, cells: Sequence[Cell], *, as_json: bool) -> None:
         print_table(shown, Console(highlight=False))
         for path in paths:
             print(path, file=sys.stderr)
-    if not shown or any(record["status"] != "passed" for record in shown):
+    if any(record["status"] != "passed" for record in shown):
         sys.exit(1)

@@ -109,7 +109,7 @@ def _call() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as e:
-        _tell(f"error: {e.strerror}: {e.filename}")
+        _tell(f"error: {f'{e.strerror}: {e.filename}' if e.strerror else e}")
         return 1
     return code if isinstance(code, int) else 0
 

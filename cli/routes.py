@@ -11,13 +11,13 @@ from shipworthy.models.spec import FRAMEWORKS
 
 
 @click.command()
-@click.argument("from_", metavar="[FROM", required=False, type=click.Choice(FRAMEWORKS))
-@click.argument("to", metavar="TO]", required=False, type=click.Choice(list(FORMATS)))
+@click.argument("from_", metavar="FROM", required=False, type=click.Choice((*FRAMEWORKS, *FORMATS)))
+@click.argument("to", metavar="TO", required=False, type=click.Choice(list(FORMATS)))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(from_: str | None, to: str | None, as_json: bool) -> None:
-    """Show the routes from a framework to a format, the one taken first.
+    """Show the routes from a framework, or a format, to a format; the one taken first.
 
-    Without FROM and TO, every pair.
+    FROM and TO may be left out: then those from every framework, to every format.
     """
     found = [
         {
@@ -27,14 +27,16 @@ def command(from_: str | None, to: str | None, as_json: bool) -> None:
             "taken": number == 0,
             "packages": sorted({p for hop in route.hops for p in hop.packages}),
         }
-        for framework in FRAMEWORKS
-        for format_ in FORMATS
-        if from_ in (None, framework) and to in (None, format_)
+        for framework in ((from_,) if from_ else FRAMEWORKS)
+        for format_ in ((to,) if to else FORMATS)
+        if framework != format_
         for number, route in enumerate(find_routes(framework, format_))
     ]
     if as_json:
         click.echo(json.dumps({"routes": found, "hops": list(hops())}, indent=1))
         return
+    if not found:
+        raise click.UsageError(f"no hop leads from {from_} to {to or 'any format'}")
     width = max(len(str(row["route"])) for row in found)
     for row in found:
         mark = "*" if row["taken"] else " "

@@ -17,7 +17,7 @@ from shipworthy.cli.options import (
 )
 from shipworthy.cli.progress import show_progress
 from shipworthy.serve import pipeline
-from shipworthy.serve.folder import ask_for, asked, cells_with_artifacts, hold
+from shipworthy.serve.folder import adopt, ask_for, asked, cells_with_artifacts, hold
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(folder: Path, threads: int, timeout: float, as_json: bool) -> None:
     A file whose hash has changed is told, and decides nothing. Exits 0 only if every artifact
     passed.
     """
-    model = asked(folder).model
+    model = adopt(folder).model
     with hold(folder):
         ask_for(folder, model, cells_with_artifacts(folder), threads)
         cells = asked(folder).cells

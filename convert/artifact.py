@@ -15,11 +15,13 @@ from shipworthy.models.atomic import WORK_PREFIX as WORK_PREFIX
 from shipworthy.models.atomic import publish as publish
 from shipworthy.models.atomic import write_json as write_json
 from shipworthy.models.atomic import write_text as write_text
-from shipworthy.models.cache import hash_path
+from shipworthy.models.cache import hash_json, hash_path
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Signature
 
 MANIFEST = "artifact.json"
+# What stands beside the exported content in a cell.
+_RECORDS = (MANIFEST, "validation.json", "benchmark.json", "failure.json")
 
 
 class ArtifactError(ShipworthyError):
@@ -36,8 +38,8 @@ class Artifact:
     route : such as ``"tensorflow>saved_model>tflite"``; its last hop wrote this file.
     format : one of `shipworthy.convert.routes.FORMATS`.
     file : name of the file or folder beside the manifest.
-    sha256 : of the file, or of the folder's names and contents.
-    size_bytes : of the file, or of all files in the folder.
+    sha256 : of all that was exported, see `hash_content`.
+    size_bytes : of all files that were exported.
     signature : the source's.
     native_names : ``{"inputs": {canonical: native}, "outputs": {canonical: native}}``.
     dynamic_axes : names of the axes that stay dynamic.
@@ -113,19 +115,52 @@ def read_artifact(folder: Path) -> Artifact:
 def _check_types(artifact: Artifact) -> None:
     texts = ("model", "framework", "route", "format", "file", "sha256", "weights_sha256", "key")
     mappings = ("native_names", "fixed_axes", "tools", "options")
-    for names, kind in ((texts, str), (mappings, dict)):
-        for name in names:
-            if not isinstance(getattr(artifact, name), kind):
+    for fields_, type_ in ((texts, str), (mappings, dict)):
+        for name in fields_:
+            if not isinstance(getattr(artifact, name), type_):
                 raise TypeError(f"{name} is {getattr(artifact, name)!r}")
+    signature = artifact.signature
+    for kind, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        native: Any = artifact.native_names.get(kind)
+        if not isinstance(native, dict) or not {spec.name for spec in specs} <= native.keys():
+            raise ValueError(f"native_names has {native!r} for the {kind}")
+    if any(not isinstance(size, int) or size < 1 for size in artifact.fixed_axes.values()):
+        raise ValueError(f"fixed_axes is {dict(artifact.fixed_axes)}")
 
 
-def size_bytes(path: Path) -> int:
-    """Return the size of a file, or of all files in a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+def hash_content(folder: Path) -> str:
+    """Return the SHA-256 of a cell's exported content.
+
+    That is all but the records beside it, so that weights in files of their own (ONNX external
+    data) count. Of a single file it is what ``sha256sum`` says.
+
+    Raises
+    ------
+    ArtifactError : nothing is there.
+    """
+    paths = _content(folder)
+    if len(paths) == 1:
+        return hash_path(paths[0])
+    return hash_json([[path.name, hash_path(path)] for path in paths])
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the size of a cell's exported content, all files together."""
+    files = (file for path in _content(folder) for file in (path, *path.rglob("*")))
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def is_intact(artifact: Artifact) -> bool:
-    """Tell whether the file is there and still has the hash in its manifest."""
-    return artifact.path.exists() and hash_path(artifact.path) == artifact.sha256
+    """Tell whether the content is there and still has the hash in its manifest."""
+    return artifact.path.exists() and hash_content(artifact.folder) == artifact.sha256
+
+
+def _content(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name not in _RECORDS and not path.name.startswith(".")
+    ]
+    if not found:
+        raise ArtifactError(f"nothing was exported into {folder}, or it was removed; export again")
+    return found

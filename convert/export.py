@@ -27,6 +27,7 @@ from shipworthy.convert.launch import Launch
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
 from shipworthy.convert.routes import Hop, find_routes
+from shipworthy.convert.seal import check_seal, seal
 from shipworthy.convert.versions import versions_of
 from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
@@ -38,8 +39,6 @@ _FRAMEWORK_PACKAGES = {
     "tensorflow": ("tensorflow", "keras", "h5py"),
 }
 _SHARED_PACKAGES = ("numpy", "scikit-learn")  # the latter has the test set
-# Hashes of all else in a reference's folder, so that damage is noticed.
-_SEAL = "seal.json"
 _ROOM = Path(__file__).resolve().parent
 
 
@@ -134,7 +133,7 @@ def make_reference(
                 command,
                 str(log.relative_to(place.out)),
             )
-        write_json(work / _SEAL, {path.name: hash_path(path) for path in work.iterdir()})
+        seal(work)
     return True
 
 
@@ -258,11 +257,9 @@ def _kept(target: Path, key: str) -> Artifact | None:
 def _sealed_key(folder: Path) -> str | None:
     """Return the key of a reference of which nothing is missing or changed, or None."""
     try:
-        seal = json.loads((folder / _SEAL).read_text())
-        if any(hash_path(folder / name) != sha256 for name, sha256 in seal.items()):
-            return None
+        check_seal(folder)
         return read_reference(folder).key
-    except (OSError, ValueError, AttributeError, BrokenReferenceError):
+    except BrokenReferenceError:
         return None
 
 

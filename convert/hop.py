@@ -18,12 +18,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, read_artifact, size_bytes, write_json
+from shipworthy.convert.artifact import (
+    Artifact,
+    hash_content,
+    read_artifact,
+    size_bytes,
+    write_json,
+)
 from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.routes import FORMATS, Converted, Hop, UnsupportedModelError, hops
 from shipworthy.convert.versions import versions_of
 from shipworthy.models import zoo
-from shipworthy.models.cache import hash_path
 from shipworthy.models.spec import Signature, Source
 
 FAILURE = "failure.json"
@@ -91,7 +96,6 @@ def _perform(request: HopRequest, folder: Path) -> None:
         original = _origin(request, hop, source)
         converted = hop.convert(original, source, folder / target.filename)
     _check_names(hop, source.signature, converted)
-    path = folder / target.filename
     parent = read_artifact(Path(request.parent)) if request.parent else None
     fixed = (dict(parent.fixed_axes) if parent else {}) | dict(converted.fixed_axes)
     Artifact(
@@ -100,8 +104,8 @@ def _perform(request: HopRequest, folder: Path) -> None:
         route=request.route,
         format=hop.target,
         file=target.filename,
-        sha256=hash_path(path),
-        size_bytes=size_bytes(path),
+        sha256=hash_content(folder),
+        size_bytes=size_bytes(folder),
         signature=source.signature,
         native_names={"inputs": dict(converted.inputs), "outputs": dict(converted.outputs)},
         dynamic_axes=tuple(axis for axis in source.signature.axes if axis not in fixed),

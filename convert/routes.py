@@ -137,19 +137,20 @@ def hops() -> dict[str, Hop]:
     return dict(_HOPS)
 
 
-def find_routes(framework: str, format_: str) -> list[Route]:
-    """Return the routes from a framework to a format, shortest first.
+def find_routes(start: str, format_: str) -> list[Route]:
+    """Return the routes from a framework, or a format, to a format, shortest first.
 
     Raises
     ------
     ValueError : an unknown framework or format; the message lists the known ones.
     """
-    if framework not in FRAMEWORKS:
-        raise ValueError(f"unknown framework {framework!r}; known: {', '.join(FRAMEWORKS)}")
+    if start not in (*FRAMEWORKS, *FORMATS):
+        known = ", ".join((*FRAMEWORKS, *FORMATS))
+        raise ValueError(f"unknown framework or format {start!r}; known: {known}")
     if format_ not in FORMATS:
         raise ValueError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
     found: list[Route] = []
-    paths: list[tuple[Hop, ...]] = [(h,) for h in hops().values() if h.source == framework]
+    paths: list[tuple[Hop, ...]] = [(h,) for h in hops().values() if h.source == start]
     while paths:
         path = paths.pop(0)
         if path[-1].target == format_:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipworthy.convert.artifact import MANIFEST, write_json
+from shipworthy.convert.artifact import MANIFEST, read_artifact, write_json
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models.atomic import lock, sweep
 from shipworthy.models.errors import WrongUsageError
@@ -86,7 +86,7 @@ def asked(out: Path) -> Asked:
     try:
         data = json.loads((out / CELLS).read_text())
         wanted = {(str(framework), str(format_)) for framework, format_ in data["cells"]}
-        return Asked(str(data["model"]), _in_order(wanted), int(data["threads"]))
+        return Asked(str(data["model"]), _in_order(wanted), int(data.get("threads", 1)))
     except FileNotFoundError as e:
         raise FolderError(
             f"{out} holds no export (no {CELLS}); make one with `shipworthy export MODEL --out DIR`"
@@ -95,6 +95,19 @@ def asked(out: Path) -> Asked:
         raise FolderError(
             f"{out / CELLS} is not what shipworthy wrote ({e!r}); remove it and export again"
         ) from e
+
+
+def adopt(out: Path) -> Asked:
+    """Return what the folder was asked for; by the artifacts in it if nobody noted it.
+
+    Raises
+    ------
+    FolderError : nothing was ever exported here.
+    """
+    found = cells_with_artifacts(out)
+    if (out / CELLS).exists() or not found:
+        return asked(out)
+    return Asked(read_artifact(out.joinpath(*found[0])).model, found)
 
 
 def cells_with_artifacts(out: Path) -> list[Cell]:

@@ -14,13 +14,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, read_artifact, size_bytes, write_json
+from shipworthy.convert.artifact import (
+    Artifact,
+    ArtifactError,
+    hash_content,
+    read_artifact,
+    size_bytes,
+    write_json,
+)
 from shipworthy.convert.process import StoppedError
 from shipworthy.convert.read_reference import Reference, read_reference, task_case
 from shipworthy.convert.routes import FORMATS
+from shipworthy.convert.seal import check_seal
 from shipworthy.models import zoo
 from shipworthy.models.atomic import WORK_PREFIX
-from shipworthy.models.cache import hash_json, hash_path, hash_sources
+from shipworthy.models.cache import hash_json, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.answers import Answers, ask, fits
 from shipworthy.serve.compare import Comparison, Validation, compare, compare_case
@@ -117,20 +125,38 @@ def _judge_or_keep(
 ) -> Verdict:
     folder = out / framework / format_
     artifact = read_artifact(folder)
+    check_seal(out / framework / "reference")
     reference = read_reference(out / framework / "reference")
+    check_place(artifact, reference, (framework, format_))
     runner = find(FORMATS[artifact.format].runtime)
-    sha256 = hash_path(artifact.path)
+    sha256 = hash_content(folder)
     key = _key(sha256, artifact, reference, runner, threads)
     kept = None if again else read_validation(folder)
     if kept and kept.key == key and kept.passed:
         return kept
     verdict = _judge(artifact, reference, runner, key, threads, timeout)
-    facts = {"sha256": sha256, "size_bytes": size_bytes(artifact.path), "threads": threads}
+    facts = {"sha256": sha256, "size_bytes": size_bytes(folder), "threads": threads}
     verdict = replace(verdict, facts={**verdict.facts, **facts})
     if sha256 != artifact.sha256:
         note = f"the file has changed since it was exported: its SHA-256 is now {sha256}"
         verdict = replace(verdict, notes=(*verdict.notes, note))
     return verdict
+
+
+def check_place(artifact: Artifact, reference: Reference, cell: tuple[str, str]) -> None:
+    """Check that an artifact is the cell's, and the reference's model.
+
+    Raises
+    ------
+    ArtifactError : it is another's; the message says whose.
+    """
+    found = (artifact.model, artifact.framework, artifact.format)
+    if found != (reference.model, *cell) or reference.framework != cell[0]:
+        raise ArtifactError(
+            f"{artifact.folder} holds {' > '.join(found[1:])} of {artifact.model!r}, which does "
+            f"not belong to the reference of {reference.model!r} in {reference.framework}; "
+            "export again"
+        )
 
 
 def judge_case(
@@ -204,6 +230,8 @@ def _judge(
     effective = result.threads["effective"]
     if effective not in (None, threads):
         problems.append(f"{artifact.format} runs with {effective} threads, not {threads}")
+    if reference.task and reference.task["case"] not in answers:
+        problems.append("the test set does not fit the artifact's fixed sizes, and was not run")
     task, wrong = _score(reference, answers, comparisons)
     problems += wrong
     left = len(reference.cases) - len(cases)

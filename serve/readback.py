@@ -66,6 +66,9 @@ def _check_shape(
             if declared != _DYNAMIC:
                 wrong.append(f"{what} has axis {axis} ({size}) fixed at {declared} in the file")
             continue
+        if isinstance(size, str) and declared == _DYNAMIC:
+            wrong.append(f"{what} has axis {axis} ({size}) dynamic in the file, not {fixed[size]}")
+            continue
         wanted = fixed[size] if isinstance(size, str) else size
         if declared not in (wanted, _DYNAMIC):
             wrong.append(f"{what} has {declared} at axis {axis} in the file, not {wanted}")

@@ -10,7 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, read_artifact, write_text
+from shipworthy.convert.artifact import (
+    Artifact,
+    ArtifactError,
+    hash_content,
+    read_artifact,
+    write_text,
+)
 from shipworthy.convert.export import read_failure
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
@@ -18,7 +24,7 @@ from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.bench import read_benchmark
 from shipworthy.serve.comparison import POOLED, Comparison
 from shipworthy.serve.folder import Asked, Cell, asked
-from shipworthy.serve.judge import Verdict, read_validation
+from shipworthy.serve.judge import Verdict, check_place, read_validation
 
 RECORDS = "records.jsonl"
 
@@ -70,6 +76,16 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     record["notes"] = [*artifact.notes, *verdict.notes]
     if not verdict.passed:
         return record | _failed(verdict.reason, _validate(out))
+    try:
+        check_place(artifact, reference, cell)
+        if hash_content(folder) != verdict.facts.get("sha256"):
+            told = "the file has changed since it was judged"
+            return record | _failed(told, _validate(out))
+    except ArtifactError as e:
+        return record | _failed(str(e), _again(model, out))
+    if reference.model != model:
+        told = f"the reference is of {reference.model!r}, the folder of {model!r}"
+        return record | _failed(told, _again(model, out))
     if artifact.weights_sha256 != reference.weights_sha256:
         told = "it was exported from other weights than the reference has now"
         return record | _failed(told, _again(model, out))

@@ -142,6 +142,16 @@ def build(
     return build_missing(runtimes or RUNTIMES, log or (lambda _: None))
 
 
+def is_built(runtime: str) -> bool:
+    """Tell whether a runner is there and up to date.
+
+    Raises
+    ------
+    BuildError : it cannot be built; the message says what is missing.
+    """
+    return (folder_of(runtime) / FACTS).exists()
+
+
 def find(runtime: str) -> Runner:
     """Return a runner, built if it has to be.
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shipworthy.convert.artifact import Artifact, size_bytes, write_json
+from shipworthy.convert.artifact import Artifact, hash_content, size_bytes, write_json
 from shipworthy.convert.cases import TASK, PlannedCase
 from shipworthy.convert.noise import NoiseRun
 from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
+from shipworthy.convert.seal import seal
 from shipworthy.convert.weigh import noise_ratios, weigh
 from shipworthy.models import zoo
-from shipworthy.models.cache import hash_path
 from shipworthy.models.spec import Array, Signature, Source, Task, TensorSpec
 from shipworthy.serve import answers, bench, build, judge, runners
 from shipworthy.serve.bench import Settings, Subject
@@ -194,6 +194,7 @@ class Folder:
             "notes": [], "task": self.task, "seconds": 0.1,
         }  # fmt: skip
         write_json(folder / "reference.json", data)
+        seal(folder)
         return folder
 
     def make_artifact(
@@ -216,7 +217,7 @@ class Folder:
         said: dict[str, Any] = {
             "model": self.model, "framework": framework,
             "route": str(find_routes(framework, format_)[0]), "format": format_,
-            "file": path.name, "sha256": hash_path(path), "size_bytes": size_bytes(path),
+            "file": path.name, "sha256": hash_content(folder), "size_bytes": size_bytes(folder),
             "signature": self.signature, "native_names": NAMES,
             "dynamic_axes": self.signature.axes, "fixed_axes": {}, "weights_sha256": "weights",
             "key": f"{framework}/{format_}", "tools": {"tool": "1"}, "options": {}, "notes": (),
@@ -237,7 +238,8 @@ class Folder:
             reference.noise, reference.yardstick,
         )  # fmt: skip
         facts = {
-            "sha256": "5" * 64, "size_bytes": 7, "threads": 1, "runtime_version": "1.2.3",
+            "sha256": hash_content(self.cell(framework, format_)), "size_bytes": 7,
+            "threads": 1, "runtime_version": "1.2.3",
             "runner_build": {"compiler": "g++ 12"}, "python_free": True,
         }  # fmt: skip
         verdict = replace(Verdict("verdict", Validation(tuple(found)), facts=facts), **changes)

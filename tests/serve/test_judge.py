@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from shipworthy.convert.process import StoppedError
+from shipworthy.convert.seal import seal
 from shipworthy.serve import answers, judge
 from shipworthy.serve.judge import VALIDATION, judge_cell, read_validation
 from shipworthy.serve.runners import RunnerError
@@ -189,7 +190,7 @@ def test_a_missing_file_leaves_no_earlier_pass(ask, cell):
     (cell / "model.onnx").unlink()
     verdict = ask()
     assert not verdict.passed
-    assert "model.onnx" in verdict.reason
+    assert "removed; export again" in verdict.reason
 
 
 def test_a_damaged_array_leaves_no_earlier_pass(ask, made):
@@ -198,7 +199,7 @@ def test_a_damaged_array_leaves_no_earlier_pass(ask, made):
     path.write_bytes(path.read_bytes()[:90])
     verdict = ask(again=True)
     assert not verdict.passed
-    assert "random_b5.expected64.npy" in verdict.reason
+    assert "reference: cases changed since the original was run" in verdict.reason
 
 
 def test_an_unchanged_pass_is_kept_without_running(ask, fake_runner):
@@ -306,6 +307,7 @@ def test_names_from_files_write_nowhere(made, fake_runner, name, tmp_path):
     path = made.make_reference() / "reference.json"
     text = path.read_text().replace('"odd"', json.dumps(name))
     path.write_text(text)
+    seal(path.parent)
     made.make_artifact()
     before = tree(tmp_path)
     judge_cell(made.out, *CELL, threads=1, timeout=5.0)
@@ -321,11 +323,14 @@ def test_names_from_files_write_nowhere(made, fake_runner, name, tmp_path):
 def test_names_of_outputs_write_nowhere(made, fake_runner, tmp_path):
     made.make_reference()
     made.make_artifact(
-        native_names={"inputs": {"x": "x_native:0"}, "outputs": {"../../y": "y_native:0"}}
+        native_names={
+            "inputs": {"x": "x_native:0"},
+            "outputs": {"y": "y_native:0", "../../y": "other:0"},
+        }
     )
     before = tree(tmp_path)
     verdict = judge_cell(made.out, *CELL, threads=1, timeout=5.0)
-    assert "'y'" in verdict.reason
+    assert not verdict.passed
     assert {".." in str(p) for _, cases in fake_runner.asked for c in cases
             for p in c.outputs.values()} == {False}  # fmt: skip
     assert sorted({*tree(tmp_path)} - {*before}) == [f"made/pytorch/onnx/{VALIDATION}"]
@@ -382,3 +387,41 @@ def test_wrong_outputs_of_the_right_form_are_scored(tested, fake_runner):
     verdict = tested(lambda outputs: float(outputs["y"].shape[0]))
     assert not verdict.passed
     assert verdict.task["artifact"] == 40.0
+
+
+def test_an_artifact_of_another_cell_is_no_pass(made, fake_runner):
+    made.make_reference()
+    made.make_artifact()
+    made.make_artifact(format_="torchscript", into=made.cell())
+    verdict = judge_cell(made.out, *CELL, threads=1, timeout=5.0)
+    assert "pytorch > torchscript" in verdict.reason
+    assert fake_runner.asked == []
+
+
+def test_an_artifact_of_another_model_is_no_pass(made, fake_runner):
+    made.make_reference()
+    made.make_artifact(model="other")
+    verdict = judge_cell(made.out, *CELL, threads=1, timeout=5.0)
+    assert "'other'" in verdict.reason
+
+
+def test_a_reference_that_was_cut_down_is_no_pass(made, fake_runner):
+    folder = made.make_reference()
+    made.make_artifact()
+    assert judge_cell(made.out, *CELL, threads=1, timeout=5.0).passed
+    data = json.loads((folder / "reference.json").read_text())
+    data["cases"] = data["cases"][-1:]
+    (folder / "reference.json").write_text(json.dumps(data))
+    verdict = judge_cell(made.out, *CELL, threads=1, timeout=5.0)
+    assert "reference.json changed" in verdict.reason
+
+
+def test_weights_in_a_file_of_their_own_count(made, fake_runner):
+    made.make_reference()
+    made.make_artifact()
+    assert judge_cell(made.out, *CELL, threads=1, timeout=5.0).passed
+    (made.cell() / "model.onnx.data").write_bytes(b"weights")
+    verdict = judge_cell(made.out, *CELL, threads=1, timeout=5.0)
+    assert len(fake_runner.asked) == 2
+    assert verdict.facts["size_bytes"] == 14
+    assert "has changed since it was exported" in verdict.notes[0]

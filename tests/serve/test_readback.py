@@ -128,22 +128,31 @@ def test_an_axis_that_is_fixed_in_the_model_may_be_dynamic_in_the_file():
 FIXED = replace(ARTIFACT, dynamic_axes=("height",), fixed_axes={"batch": 1})
 
 
+ONE_IMAGE, ONE_LENGTH = IMAGE | {"shape": [1, 3, -1, 8]}, LENGTH | {"shape": [1]}
+ONE_LOGITS, ONE_BEST = LOGITS | {"shape": [1, 10]}, BEST | {"shape": [1]}
+
+
 def test_an_axis_the_manifest_says_is_fixed_is_no_problem():
-    run = Declared(
-        [IMAGE | {"shape": [1, 3, -1, 8]}, LENGTH | {"shape": [1]}],
-        [LOGITS | {"shape": [1, 10]}, BEST | {"shape": [1]}],
-    )
+    run = Declared([ONE_IMAGE, ONE_LENGTH], [ONE_LOGITS, ONE_BEST])
     assert check_signature(FIXED, run) == []
     assert len(check_signature(ARTIFACT, run)) == 4
 
 
 def test_an_axis_that_is_fixed_at_another_size_than_the_manifest_says_is_told():
-    run = Declared(outputs=[LOGITS | {"shape": [2, 10]}, BEST])
+    run = Declared([ONE_IMAGE, ONE_LENGTH], [LOGITS | {"shape": [2, 10]}, ONE_BEST])
     assert check_signature(FIXED, run) == ["output 'logits' has 2 at axis 0 in the file, not 1"]
 
 
 def test_one_fixed_axis_excuses_no_other():
-    run = Declared([IMAGE | {"shape": [1, 3, 8, 8]}, LENGTH])
+    run = Declared([IMAGE | {"shape": [1, 3, 8, 8]}, ONE_LENGTH], [ONE_LOGITS, ONE_BEST])
     assert check_signature(FIXED, run) == [
         "input 'image' has axis 2 (height) fixed at 8 in the file"
+    ]
+
+
+def test_a_manifest_cannot_call_a_dynamic_axis_fixed():
+    # Cases of other sizes would be left out.
+    run = Declared([IMAGE, ONE_LENGTH], [ONE_LOGITS, ONE_BEST])
+    assert check_signature(FIXED, run) == [
+        "input 'image' has axis 0 (batch) dynamic in the file, not 1"
     ]

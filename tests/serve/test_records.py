@@ -272,3 +272,13 @@ def test_damaged_records_are_written_anew(good, content):
     (good.out / RECORDS).write_bytes(content)
     assert write_records(good.out, collect(good.out))
     assert one(good)["status"] == "passed"
+
+
+def test_a_file_that_changed_after_the_verdict_is_no_pass(good):
+    (good.cell() / "model.onnx").write_bytes(b"other weights")
+    failed(good, "has changed since it was judged", "shipworthy validate")
+
+
+def test_a_file_that_was_removed_after_the_verdict_is_no_pass(good):
+    (good.cell() / "model.onnx").unlink()
+    failed(good, "removed; export again", "shipworthy export")
