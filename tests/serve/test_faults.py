@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shipworthy.convert.routes import FORMATS
+from shipworthy.convert.seal import seal
 from shipworthy.serve.judge import judge_cell
 
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(600)]
@@ -138,6 +139,7 @@ def test_one_changed_expectation_is_noticed(good, format_):
         array = np.load(path)
         array[11, 3] += 1e-3
         np.save(path, array)
+    seal(reference)
     verdict = judge(out, format_, again=True)
     assert not verdict.passed
     wrong = {(c.case, c.output) for c in verdict.validation.comparisons if not c.passed}
