@@ -171,7 +171,7 @@ class TfSession final : public Session {
 
   void Run() override {
     DeleteResults();
-    TF_SessionRun(session_, nullptr, inputs_.data(), raw_values_.data(),
+    TF_SessionRun(session_, run_options_.get(), inputs_.data(), raw_values_.data(),
                   static_cast<int>(raw_values_.size()), outputs_.data(), results_.data(),
                   static_cast<int>(results_.size()), nullptr, 0, nullptr, status_.get());
     Check("running the model", status_);
@@ -204,7 +204,16 @@ class TfSession final : public Session {
                 "; allowed: " + std::string(kDtypeNames));
   }
 
+  // RunOptions: inter_op_thread_pool = 3; -1 is the caller's thread (config.proto). A hand-over to
+  // the session's pool costs a small graph as much as all its operations.
+  static Handle<TF_Buffer> OnCallersThread() {
+    std::string options;
+    AddVarint(options, 3, -1);
+    return {TF_NewBufferFromString(options.data(), options.size()), TF_DeleteBuffer};
+  }
+
   TF_Session* const session_;
+  const Handle<TF_Buffer> run_options_ = OnCallersThread();
   const std::vector<TensorInfo> output_infos_;
   const Handle<TF_Status> status_ = NewStatus();
   std::vector<TF_Output> inputs_;
@@ -248,7 +257,7 @@ class TfModel final : public Model {
   std::vector<TensorInfo> Outputs() const override { return outputs_; }
   Settings RuntimeSettings() const override {
     return {{"intra_op_threads", std::to_string(intra_threads_)},
-            {"inter_op_threads", std::to_string(kInterThreads)},
+            {"inter_op_threads", "the caller's"},
             {"use_per_session_threads", "true"}};
   }
 
