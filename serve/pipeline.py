@@ -123,11 +123,12 @@ def measure(
 ) -> Iterator[Event]:
     """Measure the cells that pass, taking turns; yield what happens.
 
-    What was not judged with these settings is judged first.
+    What was not judged with these settings is judged first. Either all are measured or none, so
+    that figures that stand side by side come from one run.
 
     Parameters
     ----------
-    again : measure also what was measured before and has not changed.
+    again : measure also if all were measured before and none has changed.
     """
     started_at = datetime.now(UTC)
     todo: dict[str, bench.Subject] = {}
@@ -139,9 +140,9 @@ def measure(
         if not verdict.passed:
             yield Event(_judged(*cell), "failed", CellError(verdict.reason))
             continue
-        subject = bench.Subject(out, cell, verdict.key)
-        if again or not subject.is_measured(settings):
-            todo[name] = subject
+        todo[name] = bench.Subject(out, cell, verdict.key)
+    if not again and all(subject.is_measured(settings) for subject in todo.values()):
+        return
     runs: dict[str, list[Run]] = {name: [] for name in todo}
     for name in bench.schedule(list(todo), settings.processes, settings.seed):
         if name not in todo:

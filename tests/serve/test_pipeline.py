@@ -401,6 +401,13 @@ def test_what_was_measured_is_not_measured_again_unless_asked(export, made, fake
     assert len(ends(measure(made, again=True))) == 4
 
 
+def test_cells_that_stand_side_by_side_are_measured_in_one_run(export, made):
+    export(frameworks=["pytorch"])
+    measure(made)
+    (made.cell("pytorch", "tflite") / "benchmark.json").unlink()
+    assert len(ends(measure(made))) == 4
+
+
 def test_what_does_not_pass_is_not_timed(export, made, launch, fake_runner):
     launch.faults["pytorch>tflite"], _ = FAILURES["crash"]
     export(frameworks=["pytorch"], formats=["onnx", "tflite"])
