@@ -20,8 +20,9 @@ from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Signature
 
 MANIFEST = "artifact.json"
+FAILURE = "failure.json"  # in an artifact's, or a reference's, place: why there is none
 # What stands beside the exported content in a cell.
-_RECORDS = (MANIFEST, "validation.json", "benchmark.json", "failure.json")
+_RECORDS = (MANIFEST, "validation.json", "benchmark.json", FAILURE)
 
 
 class ArtifactError(ShipworthyError):

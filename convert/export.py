@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from shipworthy.convert.artifact import (
+    FAILURE,
     Artifact,
     ArtifactError,
     is_intact,
@@ -22,7 +23,7 @@ from shipworthy.convert.artifact import (
     read_artifact,
     write_json,
 )
-from shipworthy.convert.hop import FAILURE, HopRequest
+from shipworthy.convert.hop import HopRequest
 from shipworthy.convert.launch import Launch
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference

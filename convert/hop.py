@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.convert.artifact import (
+    FAILURE,
     Artifact,
     hash_content,
     read_artifact,
@@ -30,8 +31,6 @@ from shipworthy.convert.routes import FORMATS, Converted, Hop, UnsupportedModelE
 from shipworthy.convert.versions import versions_of
 from shipworthy.models import zoo
 from shipworthy.models.spec import Signature, Source
-
-FAILURE = "failure.json"
 
 
 @dataclass(frozen=True)

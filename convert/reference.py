@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shipworthy.convert.artifact import write_json
+from shipworthy.convert.artifact import FAILURE, write_json
 from shipworthy.convert.cases import TASK, PlannedCase, bind, make_cases
 from shipworthy.convert.noise import (
     GROSS,
@@ -45,7 +45,6 @@ from shipworthy.models.spec import Arrays, Signature, Source
 
 __all__ = ["Reference", "main", "read_reference", "reference"]
 
-FAILURE = "failure.json"
 _PACKAGES = {"pytorch": ("numpy", "torch"), "tensorflow": ("numpy", "tensorflow", "keras")}
 
 

@@ -320,16 +320,20 @@ def test_a_file_above_the_limit_is_left_alone(files, monkeypatch):
     assert fix_reshapes(files["cnn"]) == (files["cnn"], 0)
 
 
+def assert_operators_stay(files, edit):
+    content = edited(files["cnn"], edit)
+    fixed, count = fix_reshapes(content)
+    assert count == 1
+    assert operators(fixed) == operators(content)
+
+
 @matrix
 @together
 def test_operators_stay_where_metadata_names_them_by_place(files):
     def edit(model):
         model.metadata[0].name = b"model_control_dependencies"
 
-    content = edited(files["cnn"], edit)
-    fixed, count = fix_reshapes(content)
-    assert count == 1
-    assert operators(fixed) == operators(content)
+    assert_operators_stay(files, edit)
 
 
 @matrix
@@ -341,10 +345,7 @@ def test_arithmetic_that_is_itself_an_output_stays(files):
                     and graph.tensors[op.outputs[0]].name.endswith(b"Reshape/shape"))  # fmt: skip
         graph.outputs = np.array([*graph.outputs, pack.outputs[0]], np.int32)
 
-    content = edited(files["cnn"], edit)
-    fixed, count = fix_reshapes(content)
-    assert count == 1
-    assert operators(fixed) == operators(content)
+    assert_operators_stay(files, edit)
 
 
 @matrix
