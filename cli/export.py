@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from shipworthy.cli.finish import finish
 from shipworthy.cli.local import local_executor
+from shipworthy.cli.model import default_out, find_subject, model_options, read_given
 from shipworthy.cli.options import (
     json_option,
     several_option,
@@ -18,7 +20,6 @@ from shipworthy.cli.options import (
 from shipworthy.cli.progress import show_progress
 from shipworthy.convert.launch import LaunchForked
 from shipworthy.convert.routes import FORMATS
-from shipworthy.models import zoo
 from shipworthy.models.spec import FRAMEWORKS
 from shipworthy.serve import folder, pipeline
 from shipworthy.serve.bench import Settings
@@ -26,12 +27,14 @@ from shipworthy.serve.bench import Settings
 
 @click.command()
 @click.argument("model")
+@model_options
 @several_option("--framework", FRAMEWORKS, "Frameworks to export from; by default all it is in.")
 @several_option("--format", tuple(FORMATS), "Formats to export to; all by default.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="The model's folder; out/MODEL."
 )
 @threads_option
+@click.option("--best", is_flag=True, help="Try every route, keep the fastest that passes.")
 @click.option("--no-bench", is_flag=True, help="Prove the exports, do not time them.")
 @timeout_option
 @json_option
@@ -41,28 +44,37 @@ def command(
     formats: tuple[str, ...] | None,
     out: Path | None,
     threads: int,
+    best: bool,
     no_bench: bool,
     timeout: float,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Export MODEL to every format, prove each export, time it, report.
 
+    MODEL is a model of the zoo (see `shipworthy list`), or your own: file.py:NAME, a .keras, .h5,
+    .pt2, .pt or .onnx file, a SavedModel folder, or a Hugging Face folder.
+
     What is unchanged since the last run is kept. Exits 0 only if every cell passed.
     """
-    found = zoo.get(model)
-    wanted = frameworks or tuple(f for f in FRAMEWORKS if f in found.sources)
-    for framework in wanted:
-        zoo.source(model, framework)
-    out = out or Path("out") / found.name
-    job = pipeline.Job(found.name, wanted, formats or tuple(FORMATS), out, threads, timeout)
-    with folder.hold(out):
-        folder.ask_for(out, job.model, job.cells, threads)
+    if best and no_bench:
+        raise click.UsageError("--best keeps the fastest, which --no-bench does not measure")
+    given = read_given(model, options)
+    out = out or default_out(model, given)
+    with folder.hold(out), LaunchForked() as launch:
+        subject = find_subject(model, given, out, launch, timeout)
+        wanted = frameworks or tuple(f for f in FRAMEWORKS if f in subject.frameworks)
+        for framework in wanted:
+            subject.source(framework)
+        job = pipeline.Job(subject, wanted, formats or tuple(FORMATS), out, threads, timeout, best)
+        folder.ask_for(out, subject.name, job.cells, threads)
         lost = pipeline.train(job)
-        with LaunchForked() as launch, local_executor() as executor:
+        with local_executor() as executor:
             show_progress(pipeline.export(job, executor, launch, lost), stderr())
         if not no_bench:
             settings = Settings(threads=threads)
-            show_progress(
-                pipeline.measure(out, job.cells, settings, timeout=timeout, again=False), stderr()
+            events = pipeline.measure(
+                out, job.cells, settings, timeout=timeout, again=False, best=best
             )
+            show_progress(events, stderr())
         finish(out, job.cells, as_json=as_json)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from shipworthy.cli.model import default_out, find_subject, model_options, read_given
 from shipworthy.cli.options import timeout_option
-from shipworthy.convert.export import ExportError, Place, make_artifact, make_reference
+from shipworthy.convert.export import ExportError, make_artifact, make_reference
 from shipworthy.convert.launch import launch_fresh
+from shipworthy.convert.place import Place
 from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.spec import FRAMEWORKS
@@ -20,6 +23,7 @@ from shipworthy.serve.folder import ask_for, hold
 @click.argument("model")
 @click.argument("from_", metavar="FROM")
 @click.argument("to", metavar="TO")
+@model_options
 @click.option(
     "--framework",
     type=click.Choice(FRAMEWORKS),
@@ -28,35 +32,42 @@ from shipworthy.serve.folder import ask_for, hold
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="As in export.")
 @timeout_option
 def command(
-    model: str, from_: str, to: str, framework: str | None, out: Path | None, timeout: float
+    model: str,
+    from_: str,
+    to: str,
+    framework: str | None,
+    out: Path | None,
+    timeout: float,
+    **options: Any,
 ) -> None:
     """Do one hop of MODEL in a fresh process and show all it prints.
 
     What the hop starts from is made first if it is not there. This is the command that a failed
     cell names.
     """
-    found = zoo.get(model)
+    given = read_given(model, options)
     route = _route(from_, to, framework)
-    out = out or Path("out") / found.name
+    out = out or default_out(model, given)
     with hold(out):
-        ask_for(out, found.name, [])
-        zoo.ensure_trained(found.name, [route.framework])
-        source = zoo.source(found.name, route.framework)
+        subject = find_subject(model, given, out, launch_fresh, timeout)
+        ask_for(out, subject.name, [])
+        if given is None:
+            zoo.ensure_trained(subject.name, [route.framework])
         place = Place(out)
         try:
-            make_reference(source, zoo.weights(source), place, launch_fresh, timeout)
+            make_reference(subject, route.framework, place, launch_fresh, timeout)
             for count, hop in enumerate(route.hops, 1):
                 part = str(Route(route.hops[:count]))
                 last = count == len(route.hops)
                 artifact, _ = make_artifact(
-                    source, hop, part, place, launch_fresh, timeout, again=last
+                    subject, route.framework, hop, part, place, launch_fresh, timeout, again=last
                 )
         except ExportError as e:
             if e.log:
                 click.echo((out / e.log).read_text(errors="replace"), err=True, nl=False)
             click.echo(f"failed: {e.reason}", err=True)
             sys.exit(1)
-        click.echo(place.log_of(source, route.hops[-1]).read_text(errors="replace"), err=True)
+        click.echo(place.log_of(str(route)).read_text(errors="replace"), err=True)
         for warning in artifact.warnings:
             click.echo(f"warning: {warning}", err=True)
         for note in artifact.notes:

@@ -11,7 +11,7 @@ from shipworthy.models.spec import FRAMEWORKS
 
 
 @click.command()
-@click.argument("from_", metavar="FROM", required=False, type=click.Choice((*FRAMEWORKS, *FORMATS)))
+@click.argument("from_", metavar="FROM", required=False, type=click.Choice(FRAMEWORKS))
 @click.argument("to", metavar="TO", required=False, type=click.Choice(list(FORMATS)))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(from_: str | None, to: str | None, as_json: bool) -> None:
@@ -29,7 +29,6 @@ def command(from_: str | None, to: str | None, as_json: bool) -> None:
         }
         for framework in ((from_,) if from_ else FRAMEWORKS)
         for format_ in ((to,) if to else FORMATS)
-        if framework != format_
         for number, route in enumerate(find_routes(framework, format_))
     ]
     if as_json:

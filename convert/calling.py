@@ -1,8 +1,9 @@
 """How an original is called while it is exported: canonical names in, canonical names out.
 
-Inputs are given in the signature's order. Outputs are flattened; those of a dict are matched by key
-where its keys are the signature's names, else taken in order. The reference and every hop call the
-original through here, so that they agree on both.
+Inputs come in the signature's order and are handed over as its `arguments` say. Outputs are
+flattened; they are matched by name where their paths are the signature's names (see
+`shipworthy.models.arguments.name_leaves`), else taken in order. The reference and every hop call
+the original through here, so that they agree on both.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.models.arguments import fill, name_leaves
 from shipworthy.models.spec import Signature, TensorSpec, synthesise
 
 TRACED_BATCH = 2  # torch.export and torch.jit.trace take a size of 1 for a constant
@@ -24,8 +26,11 @@ OTHER_SIZE = 8
 def traced_sizes(signature: Signature) -> dict[str, int]:
     """Return the size of every dynamic axis for tracing: no 1, and no two alike by accident."""
     others = [axis for axis in signature.axes if axis != "batch"]
-    sizes = {axis: OTHER_SIZE + 4 * i for i, axis in enumerate(others)}
-    return {axis: sizes.get(axis, TRACED_BATCH) for axis in signature.axes}
+    usual = {axis: OTHER_SIZE + 4 * i for i, axis in enumerate(others)} | {"batch": TRACED_BATCH}
+    return {
+        axis: signature.sizes[axis][0] if axis in signature.sizes else usual[axis]
+        for axis in signature.axes
+    }
 
 
 def fixed_sizes(signature: Signature) -> dict[str, int]:
@@ -90,26 +95,26 @@ def flatten(outputs: Any, signature: Signature) -> list[Any]:
     UnsupportedModelError : the number of tensors is not the signature's.
     """
     names = [spec.name for spec in signature.outputs]
-    if isinstance(outputs, Mapping) and set(outputs) == set(names):
-        tensors = [outputs[name] for name in names]
-    else:
-        tensors = list(_leaves(outputs))
-    if len(tensors) != len(names):
+    leaves = list(name_leaves(outputs))
+    if len(leaves) != len(names):
         raise UnsupportedModelError(
-            f"the model returned {len(tensors)} tensors; its signature names {len(names)} outputs "
+            f"the model returned {len(leaves)} tensors; its signature names {len(names)} outputs "
             f"({', '.join(names)}). Name every output, in the order of the model's own"
         )
-    return tensors
+    found = dict(leaves)
+    return [found[name] for name in names] if found.keys() == set(names) else [v for _, v in leaves]
 
 
-def _leaves(outputs: Any) -> Iterator[Any]:
-    if isinstance(outputs, Mapping):
-        outputs = list(outputs.values())
-    if isinstance(outputs, list | tuple):
-        for output in outputs:
-            yield from _leaves(output)
-    elif outputs is not None:
-        yield outputs
+def call_torch(module: Any, tensors: Sequence[Any], signature: Signature) -> Any:
+    """Call a `torch.nn.Module` with tensors in the signature's order."""
+    if signature.arguments is None:
+        return module(*tensors)
+    args, kwargs = fill(signature.arguments, _by_name(tensors, signature))
+    return module(*args, **kwargs)
+
+
+def _by_name(tensors: Sequence[Any], signature: Signature) -> dict[str, Any]:
+    return {spec.name: value for spec, value in zip(signature.inputs, tensors, strict=True)}
 
 
 def call_keras(model: Any, tensors: Sequence[Any], signature: Signature) -> Any:
@@ -123,6 +128,9 @@ def call_keras(model: Any, tensors: Sequence[Any], signature: Signature) -> Any:
     ------
     UnsupportedModelError : the model takes a dict with other keys than the signature's names.
     """
+    if signature.arguments is not None:
+        args, kwargs = fill(signature.arguments, _by_name(tensors, signature))
+        return model(*args, **kwargs, training=False)
     names = [spec.name for spec in signature.inputs]
     inputs = getattr(model, "input", None) if hasattr(model, "inputs") else None
     if isinstance(inputs, Mapping):
@@ -144,7 +152,7 @@ def adapt_torch(
     module: Any,
     signature: Signature,
     *,
-    call: Callable[[Any, Sequence[Any], Signature], Any] | None = None,
+    call: Callable[[Any, Sequence[Any], Signature], Any] = call_torch,
     named: bool = False,
 ) -> Any:
     """Wrap a `torch.nn.Module` so that it takes and gives what the signature says.
@@ -152,7 +160,7 @@ def adapt_torch(
     Parameters
     ----------
     module : the original; its weights are shared.
-    call : how to call it, if not as ``module(*tensors)``; such as `call_keras`.
+    call : how to call it; `call_keras` for a Keras model under the torch backend.
     named : give a dict by canonical name; else one tensor, or a tuple in the signature's order.
 
     Returns
@@ -172,9 +180,7 @@ def adapt_torch(
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         tensors = header.bind(self, *args, **kwargs).args[1:]
-        original = self.original
-        given = call(original, tensors, signature) if call else original(*tensors)
-        flat = flatten(given, signature)
+        flat = flatten(call(self.original, tensors, signature), signature)
         if named:
             return dict(zip(outputs, flat, strict=True))
         return flat[0] if len(flat) == 1 else tuple(flat)

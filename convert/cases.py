@@ -42,7 +42,12 @@ class PlannedCase:
 
 
 def batch_axis(signature: Signature) -> int | str | None:
-    """Return what all inputs have as their first axis: a name, a fixed size, or None."""
+    """Return the axis whose rows are counted: a name, a fixed size, or None.
+
+    ``batch`` wherever an input has it; else what all inputs have as their first axis.
+    """
+    if "batch" in signature.axes:
+        return "batch"
     first = {spec.shape[0] if spec.shape else None for spec in signature.inputs}
     return first.pop() if len(first) == 1 and first != {0} else None
 
@@ -51,7 +56,7 @@ def can_split(signature: Signature) -> bool:
     """Tell whether rows can be run in parts: one dynamic first axis on all inputs and outputs."""
     axis = batch_axis(signature)
     return isinstance(axis, str) and all(
-        spec.shape and spec.shape[0] == axis for spec in signature.outputs
+        spec.shape and spec.shape[0] == axis for spec in (*signature.inputs, *signature.outputs)
     )
 
 
@@ -142,22 +147,25 @@ def _synthesised(signature: Signature) -> list[PlannedCase]:
     others = {name: size for name, size in traced.items() if name != axis}
     if isinstance(axis, str):
         # The large case has the traced sizes again, so that most rows are where exports were made.
-        steps = (*_STEPS, 0)
+        turns = (0, 1, 2, 0)
         batches = (traced[axis], *_UNTRACED_BATCHES)
         plan = [
-            (f"random_b{batch}", {axis: batch} | _stepped(others, step))
-            for batch, step in zip(batches, steps, strict=True)
+            (f"random_b{batch}", {axis: batch} | _turned(others, signature, turn))
+            for batch, turn in zip(batches, turns, strict=True)
         ]
     else:
         count = max(math.ceil(MINIMUM_ROWS / (axis or 1)), len(_STEPS) if others else 1)
-        plan = [
-            (f"random_{i + 1}", _stepped(others, _STEPS[i % len(_STEPS)])) for i in range(count)
-        ]
+        plan = [(f"random_{i + 1}", _turned(others, signature, i)) for i in range(count)]
     return [
         PlannedCase(name, sizes, sizes == traced, synthesise(signature, sizes, seed))
         for seed, (name, sizes) in enumerate(plan)
     ]
 
 
-def _stepped(sizes: Mapping[str, int], step: int) -> dict[str, int]:
-    return {name: size + step for name, size in sizes.items()}
+def _turned(traced: Mapping[str, int], signature: Signature, turn: int) -> dict[str, int]:
+    """Return sizes in turn: the traced ones, then others."""
+    found = {}
+    for name, size in traced.items():
+        known = signature.sizes.get(name) or tuple(size + step for step in _STEPS)
+        found[name] = known[turn % len(known)]
+    return found

@@ -6,16 +6,17 @@ command that reproduces it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from shipworthy.convert.artifact import (
     FAILURE,
+    MANIFEST,
     Artifact,
     ArtifactError,
     is_intact,
@@ -25,22 +26,27 @@ from shipworthy.convert.artifact import (
 )
 from shipworthy.convert.hop import HopRequest
 from shipworthy.convert.launch import Launch
+from shipworthy.convert.place import Place
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
-from shipworthy.convert.routes import Hop, find_routes
+from shipworthy.convert.routes import Hop, hops
 from shipworthy.convert.seal import check_seal, seal
 from shipworthy.convert.versions import versions_of
+from shipworthy.models import zoo
 from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json, hash_path, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.spec import Source
+from shipworthy.models.subject import Subject
 
 _FRAMEWORK_PACKAGES = {
     "pytorch": ("torch", "safetensors"),
     "tensorflow": ("tensorflow", "keras", "h5py"),
+    "onnx": ("onnx", "onnxruntime"),
 }
 _SHARED_PACKAGES = ("numpy", "scikit-learn")  # the latter has the test set
 _ROOM = Path(__file__).resolve().parent
+_TOLD = ("reason", "command", "log", "where", "advice")
 
 
 class ExportError(ShipworthyError):
@@ -51,39 +57,16 @@ class ExportError(ShipworthyError):
     reason : what happened and what can be done, one or a few lines.
     command : reproduces it.
     log : what the process printed, relative to the model's folder.
+    where : the line of the user's own code that led there, if there is one.
+    advice : what else can be tried.
     """
 
-    def __init__(self, reason: str, command: str = "", log: str = "") -> None:
+    def __init__(
+        self, reason: str, command: str = "", log: str = "", where: str = "", advice: str = ""
+    ) -> None:
         super().__init__(reason)
         self.reason, self.command, self.log = reason, command, log
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one model's exports live.
-
-    Parameters
-    ----------
-    out : the model's folder.
-    """
-
-    out: Path
-
-    def cell(self, framework: str, format_: str) -> Path:
-        """Folder of one cell."""
-        return self.out / framework / format_
-
-    def reference(self, framework: str) -> Path:
-        """Folder of a framework's reference."""
-        return self.out / framework / "reference"
-
-    def log(self, framework: str, step: str) -> Path:
-        """Log of one process."""
-        return self.out / "logs" / f"{framework}.{step}.log"
-
-    def log_of(self, source: Source, hop: Hop) -> Path:
-        """Log of one hop."""
-        return self.log(source.framework, f"{hop.source}-{hop.target}")
+        self.where, self.advice = where, advice
 
 
 @cache
@@ -93,7 +76,7 @@ def code_hash() -> str:
 
 
 def make_reference(
-    source: Source, weights: Path | None, place: Place, launch: Launch, timeout: float
+    subject: Subject, framework: str, place: Place, launch: Launch, timeout: float
 ) -> bool:
     """Run the untouched original; return False if what is there is still right.
 
@@ -101,10 +84,13 @@ def make_reference(
     ------
     ExportError : the original does not run.
     """
+    source = subject.source(framework)
+    weights = zoo.weights(source) if subject.given is None else None
     target = place.reference(source.framework)
     key = hash_json(
         {
             "code": code_hash(),
+            "identity": source.identity,
             "weights": hash_path(weights) if weights else None,
             "tools": versions_of((*_SHARED_PACKAGES, *_FRAMEWORK_PACKAGES[source.framework])),
         }
@@ -112,13 +98,11 @@ def make_reference(
     if _sealed_key(target) == key:
         return False
     log = place.log(source.framework, "reference")
-    argv = ["--model", source.name, "--framework", source.framework]
+    argv = ["--subject", json.dumps(subject.to_json()), "--framework", source.framework]
     argv += ["--weights", str(weights) if weights else "none", "--key", key]
     # Any hop from the framework runs the original first, and shows what it says.
-    first = find_routes(source.framework, "onnx")[0].hops[0]
-    command = shlex.join(
-        ["shipworthy", "hop", source.name, first.source, first.target, "--out", str(place.out)]
-    )
+    first = next(hop for hop in hops().values() if hop.source == framework)
+    command = _command(subject, first, framework, place)
     with publish(target) as work:
         outcome = launch(
             source.framework,
@@ -138,8 +122,18 @@ def make_reference(
     return True
 
 
+def _command(subject: Subject, hop: Hop, framework: str, place: Place) -> str:
+    words = subject.words()
+    return shlex.join(
+        ["shipworthy", "hop", words[0], hop.source, hop.target, *words[1:]]
+        + ([] if hop.source == framework else ["--framework", framework])
+        + ["--out", str(place.out)]
+    )
+
+
 def make_artifact(
-    source: Source,
+    subject: Subject,
+    framework: str,
     hop: Hop,
     route: str,
     place: Place,
@@ -159,45 +153,43 @@ def make_artifact(
     ------
     ExportError : the hop failed; ``failure.json`` stands in the artifact's place.
     """
-    target = place.cell(source.framework, hop.target)
-    parent = place.cell(source.framework, hop.source) if hop.source != source.framework else None
+    source = subject.source(framework)
+    target = place.find(route)
+    begun = ">".join(route.split(">")[:-1])
+    parent = place.find(begun) if ">" in begun else None
     key = _hop_key(source, hop, route, place, parent)
     kept = None if again else _kept(target, key)
     if kept:
         return kept, False
-    command = shlex.join(
-        ["shipworthy", "hop", source.name, hop.source, hop.target]
-        + ([] if parent is None else ["--framework", source.framework])
-        + ["--out", str(place.out)]
-    )
-    log = place.log_of(source, hop)
+    command = _command(subject, hop, framework, place)
+    log = place.log_of(route)
     try:
         private_folder = tempfile.TemporaryDirectory(dir=place.out, prefix=WORK_PREFIX)
         with private_folder as private, publish(target) as work:
             request = Path(private) / "request.json"
-            reference = place.reference(source.framework)
             HopRequest(
-                model=source.name,
-                framework=source.framework,
+                subject=subject.to_json(),
+                framework=framework,
                 hop=str(hop),
                 route=route,
-                reference=str(reference),
+                reference=str(place.reference(framework)),
                 parent=str(parent) if parent else None,
                 folder=str(work),
                 key=key,
                 command=command,
             ).write(request)
             outcome = launch(
-                "pytorch" if hop.keras_backend == "torch" else source.framework,
+                hop.server or framework,
                 "shipworthy.convert.hop",
                 [str(request)],
                 log=log,
                 timeout=timeout,
                 env={"KERAS_BACKEND": hop.keras_backend},
             )
-            if not outcome.ok or not (work / "artifact.json").is_file():
-                reason = f"{hop}: {_why(outcome, work, log)}"
-                raise ExportError(reason, command, str(log.relative_to(place.out)))
+            if not outcome.ok or not (work / MANIFEST).is_file():
+                problem = _read_problem(work, outcome, log)
+                problem["reason"] = f"{hop}: {problem['reason']}"
+                raise ExportError(command=command, log=str(log.relative_to(place.out)), **problem)
     except ExportError as e:
         record_failure(target, source.name, route, e)
         raise
@@ -206,29 +198,21 @@ def make_artifact(
 
 def record_failure(cell: Path, model: str, route: str, error: ExportError) -> None:
     """Put ``failure.json`` in the artifact's place."""
+    told = {name: getattr(error, name) for name in _TOLD}
     with publish(cell) as work:
-        write_json(
-            work / FAILURE,
-            {
-                "model": model,
-                "route": route,
-                "reason": error.reason,
-                "command": error.command,
-                "log": error.log,
-            },
-        )
+        write_json(work / FAILURE, {"model": model, "route": route, **told})
 
 
 def read_failure(cell: Path) -> Mapping[str, str] | None:
-    """Return the route, reason, command and log that `record_failure` wrote, or None."""
+    """Return the route and the fields of the `ExportError` that `record_failure` wrote, or None."""
     try:
         data = json.loads((cell / FAILURE).read_text())
-        return {name: str(data[name]) for name in ("route", "reason", "command", "log")}
+        return {name: str(data[name]) for name in ("route", *_TOLD)}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         told = f"{FAILURE} is damaged; export again"
-        return {"route": "", "reason": told, "command": "", "log": ""}
+        return dict.fromkeys(("route", *_TOLD), "") | {"reason": told}
 
 
 def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | None) -> str:
@@ -237,6 +221,7 @@ def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | 
         {
             "model": source.name,
             "framework": source.framework,
+            "identity": source.identity,
             "route": route,
             "code": code_hash(),
             "weights": reference.weights_sha256,
@@ -266,13 +251,17 @@ def _sealed_key(folder: Path) -> str | None:
 
 def _why(outcome: Outcome, work: Path, log: Path) -> str:
     """Say why a process gave nothing: its own words, else the system's with the log's last line."""
-    try:
-        told = str(json.loads((work / FAILURE).read_text())["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        told = ""
-    if told and not outcome.timed_out:
+    return _read_problem(work, outcome, log)["reason"]
+
+
+def _read_problem(work: Path, outcome: Outcome, log: Path) -> dict[str, str]:
+    told: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        data = json.loads((work / FAILURE).read_text())
+        told = {name: str(data.get(name, "")) for name in ("reason", "where", "advice")}
+    if told.get("reason") and not outcome.timed_out:
         return told
     reason = outcome.reason or "it wrote no result"
     text = log.read_text(errors="replace") if log.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    return f"{reason}; last words: {lines[-1].strip()}" if lines else reason
+    return {"reason": f"{reason}; last words: {lines[-1].strip()}" if lines else reason}

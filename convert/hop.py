@@ -26,11 +26,12 @@ from shipworthy.convert.artifact import (
     size_bytes,
     write_json,
 )
+from shipworthy.convert.explain import explain
 from shipworthy.convert.read_reference import read_reference
-from shipworthy.convert.routes import FORMATS, Converted, Hop, UnsupportedModelError, hops
+from shipworthy.convert.routes import FORMATS, Converted, Hop, hops
 from shipworthy.convert.versions import versions_of
-from shipworthy.models import zoo
 from shipworthy.models.spec import Signature, Source
+from shipworthy.models.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class HopRequest:
 
     Parameters
     ----------
-    model, framework : which source.
+    subject, framework : which source; the former as `Subject.to_json` gives it.
     hop, route : such as ``"saved_model>onnx"`` and ``"tensorflow>saved_model>onnx"``.
     reference : the reference's folder, with the snapshot of the weights.
     parent : the parent artifact's folder, where the hop starts from a format.
@@ -48,7 +49,7 @@ class HopRequest:
     command : reproduces this hop.
     """
 
-    model: str
+    subject: dict[str, Any]
     framework: str
     hop: str
     route: str
@@ -71,34 +72,27 @@ def main(argv: list[str]) -> int:
         _perform(request, folder)
     except Exception as e:
         traceback.print_exc()
-        write_json(folder / FAILURE, {"kind": type(e).__name__, "reason": _reason(e)})
+        write_json(folder / FAILURE, explain(e))
         return 1
     return 0
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnsupportedModelError):
-        return str(error)
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def _perform(request: HopRequest, folder: Path) -> None:
     started = time.monotonic()
     hop = hops()[request.hop]
     os.environ["KERAS_BACKEND"] = hop.keras_backend
-    source = zoo.get(request.model).sources[request.framework]
+    source = Subject.from_json(request.subject).source(request.framework)
     reference = read_reference(Path(request.reference))
     target = FORMATS[hop.target]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        original = _origin(request, hop, source)
+        original = _origin(request, source)
         converted = hop.convert(original, source, folder / target.filename)
     _check_names(hop, source.signature, converted)
     parent = read_artifact(Path(request.parent)) if request.parent else None
     fixed = (dict(parent.fixed_axes) if parent else {}) | dict(converted.fixed_axes)
     Artifact(
-        model=request.model,
+        model=source.name,
         framework=request.framework,
         route=request.route,
         format=hop.target,
@@ -122,9 +116,8 @@ def _perform(request: HopRequest, folder: Path) -> None:
     ).write()
 
 
-def _origin(request: HopRequest, hop: Hop, source: Source) -> Any:
-    if hop.source in FORMATS:
-        assert request.parent is not None, "a hop from a format has a parent"
+def _origin(request: HopRequest, source: Source) -> Any:
+    if request.parent is not None:
         return read_artifact(Path(request.parent))
     from shipworthy.convert.snapshot import load_original
 

@@ -16,6 +16,7 @@ from shipworthy.convert.process import Outcome, run_isolated
 PRELOAD: Mapping[str, tuple[str, ...]] = {
     "pytorch": ("torch", "torch._dynamo", "torch.onnx._internal.exporter._core"),
     "tensorflow": ("tensorflow", "keras"),
+    "onnx": ("onnxruntime", "onnx"),
 }
 
 # Of every process here, forked or fresh, so that both give the same. Native thread pools that start

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy.convert.calling import call_torch
 from shipworthy.convert.cases import SignatureError
 from shipworthy.convert.original import (
     Float64RefusedError,
@@ -29,7 +30,7 @@ class TorchOriginal:
         self._signature = signature
 
     def run(self, inputs: Arrays, *, threads: int = 1) -> dict[str, Array]:
-        """Call the module, positionally in the signature's order."""
+        """Call the module as the signature says."""
         import torch
 
         torch.set_num_threads(threads)
@@ -40,7 +41,7 @@ class TorchOriginal:
         ]
         # Not inference mode: it hides what composite operations are made of from the watch below.
         with torch.no_grad():
-            return name_outputs(self.model(*tensors), self._signature, _to_array)
+            return name_outputs(call_torch(self.model, tensors, self._signature), self._signature, _to_array)
 
     def nudge_weights(self, nudge: Callable[[Array], Array]) -> Callable[[], None]:
         """Replace every float parameter; return what puts them back."""

@@ -1,6 +1,6 @@
 """The reference: what the untouched original answers, before any conversion.
 
-Run as ``python -m shipworthy.convert.reference --model NAME --framework FW --weights FILE|none
+Run as ``python -m shipworthy.convert.reference --subject JSON --framework FW --weights FILE|none
 --out FOLDER`` in a process of its own. Writes a snapshot of the weights, the cases' inputs and
 expected outputs as ``.npy``, and ``reference.json``; or ``failure.json`` with the reason.
 """
@@ -8,6 +8,7 @@ expected outputs as ``.npy``, and ``reference.json``; or ``failure.json`` with t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -39,13 +40,17 @@ from shipworthy.convert.snapshot import choose_keras_backend, take_snapshot
 from shipworthy.convert.versions import versions_of
 from shipworthy.convert.weigh import noise_ratios, weigh
 from shipworthy.convert.yardstick import Expected, is_float
-from shipworthy.models import zoo
 from shipworthy.models.cache import hash_path
 from shipworthy.models.spec import Arrays, Signature, Source
+from shipworthy.models.subject import Subject
 
 __all__ = ["Reference", "main", "read_reference", "reference"]
 
-_PACKAGES = {"pytorch": ("numpy", "torch"), "tensorflow": ("numpy", "tensorflow", "keras")}
+_PACKAGES = {
+    "pytorch": ("numpy", "torch"),
+    "tensorflow": ("numpy", "tensorflow", "keras"),
+    "onnx": ("numpy", "onnx", "onnxruntime"),
+}
 
 
 def reference(
@@ -216,23 +221,18 @@ def _score(source: Source, expected: Sequence[Expected]) -> dict[str, Any] | Non
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the reference of a model of the zoo; 0 if it was written."""
+    """Write the reference of a model; 0 if it was written."""
     parser = argparse.ArgumentParser(prog="python -m shipworthy.convert.reference")
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--subject", required=True, help="JSON, as Subject.to_json gives it")
     parser.add_argument("--framework", required=True)
     parser.add_argument("--weights", required=True, help="a file, or none")
     parser.add_argument("--key", default="", help="recorded, to tell an unchanged reference by")
     parser.add_argument("--out", required=True, type=Path)
     args = parser.parse_args(argv)
     try:
-        sources = zoo.get(args.model).sources
-        if args.framework not in sources:
-            raise ValueError(
-                f"model {args.model!r} has no {args.framework!r} source; "
-                f"it has {', '.join(sources)}"
-            )
+        source = Subject.from_json(json.loads(args.subject)).source(args.framework)
         weights = None if args.weights == "none" else Path(args.weights)
-        reference(sources[args.framework], weights, args.out, args.key)
+        reference(source, weights, args.out, args.key)
     except Exception as e:
         traceback.print_exc()
         write_json(args.out / FAILURE, {"kind": type(e).__name__, "reason": first_line(e)})

@@ -78,6 +78,9 @@ class Hop:
         `shipworthy.models.spec.Source`; `path` is the file or folder to write.
     packages : distributions whose versions shape the file.
     keras_backend : backend under which a Keras model is loaded for this hop.
+    kinds : kinds of source (`shipworthy.models.spec.Source.kind`) that the hop takes.
+    static : it keeps no dynamic axis.
+    server : framework of the process it runs in; None is the source's own.
     """
 
     source: str
@@ -85,6 +88,9 @@ class Hop:
     convert: Convert
     packages: tuple[str, ...]
     keras_backend: str = "tensorflow"
+    kinds: tuple[str, ...] = ("module",)
+    static: bool = False
+    server: str | None = None
 
     def __str__(self) -> str:
         return f"{self.source}>{self.target}"
@@ -118,12 +124,17 @@ _HOPS: dict[str, Hop] = {}
 
 
 def hop(
-    source: str, target: str, *, packages: tuple[str, ...], keras_backend: str = "tensorflow"
+    source: str, target: str, *, packages: tuple[str, ...], **options: Any
 ) -> Callable[[Convert], Convert]:
-    """Register a function as the hop from `source` to `target`."""
+    """Register a function as the hop from `source` to `target`.
+
+    Parameters
+    ----------
+    options : the other fields of `Hop`.
+    """
 
     def register(convert: Convert) -> Convert:
-        found = Hop(source, target, convert, packages, keras_backend)
+        found = Hop(source, target, convert, packages, **options)
         _HOPS[str(found)] = found
         return convert
 
@@ -137,29 +148,36 @@ def hops() -> dict[str, Hop]:
     return dict(_HOPS)
 
 
-def find_routes(start: str, format_: str) -> list[Route]:
-    """Return the routes from a framework, or a format, to a format, shortest first.
+def find_routes(start: str, format_: str, kind: str = "module") -> list[Route]:
+    """Return the routes from a framework to a format, best expected quality first.
+
+    Shorter ones first, for every hop can lose something; last those that keep no dynamic axis.
+
+    Parameters
+    ----------
+    kind : of the source, see `shipworthy.models.spec.Source`.
 
     Raises
     ------
     ValueError : an unknown framework or format; the message lists the known ones.
     """
-    if start not in (*FRAMEWORKS, *FORMATS):
-        known = ", ".join((*FRAMEWORKS, *FORMATS))
-        raise ValueError(f"unknown framework or format {start!r}; known: {known}")
+    if start not in FRAMEWORKS:
+        raise ValueError(f"unknown framework {start!r}; known: {', '.join(FRAMEWORKS)}")
     if format_ not in FORMATS:
         raise ValueError(f"unknown format {format_!r}; known: {', '.join(FORMATS)}")
     found: list[Route] = []
-    paths: list[tuple[Hop, ...]] = [(h,) for h in hops().values() if h.source == start]
+    # A file that is a model of its own begins by being taken in as an artifact.
+    first = [h for h in hops().values() if h.source == start and kind in h.kinds]
+    paths = [(h,) for h in first if start not in FORMATS or h.target == start]
     while paths:
         path = paths.pop(0)
         if path[-1].target == format_:
             found.append(Route(path))
             continue
-        seen = {h.source for h in path}
+        seen = {h.source for h in path} | {path[-1].target}
         paths += [
             (*path, h)
             for h in hops().values()
             if h.source == path[-1].target and h.target not in seen
         ]
-    return found
+    return sorted(found, key=lambda route: any(h.static for h in route.hops))

@@ -15,6 +15,8 @@ from shipworthy.models.cache import hash_path
 from shipworthy.models.spec import Source
 from shipworthy.models.weights import FILENAMES, load_weights, save_weights
 
+ORIGINAL = "original"  # folder with a copy of a model that is a file of its own
+
 
 class SnapshotError(Exception):
     """A snapshot that is missing or is not the one that was taken."""
@@ -48,6 +50,9 @@ def take_snapshot(source: Source, weights: Path | None, folder: Path) -> tuple[A
     ----------
     weights : the trained weights, copied as they are; None takes those that `source.build` gives.
     """
+    if source.load is not None:
+        snapshot = _copy(source, folder / ORIGINAL)
+        return source.load(snapshot / source.files[0].name), snapshot
     model = build_original(source)
     snapshot = folder / FILENAMES[source.framework]
     if weights is None:
@@ -58,8 +63,21 @@ def take_snapshot(source: Source, weights: Path | None, folder: Path) -> tuple[A
     return model, snapshot
 
 
+def _copy(source: Source, folder: Path) -> Path:
+    """Copy the files that hold a model, so that every process loads the same ones."""
+    folder.mkdir()
+    for file in source.files:
+        if file.is_dir():
+            shutil.copytree(file, folder / file.name)
+        else:
+            shutil.copyfile(file, folder / file.name)
+    return folder
+
+
 def load_snapshot(source: Source, snapshot: Path) -> Any:
     """Build the model again and fill it with the snapshot."""
+    if source.load is not None:
+        return source.load(snapshot / source.files[0].name)
     model = build_original(source)
     load_weights(model, source.framework, snapshot)
     return model
@@ -84,13 +102,13 @@ def load_original(source: Source, reference_folder: Path) -> Any:
         raise SnapshotError(f"{path} does not exist; run the reference first") from e
     except (ValueError, KeyError, TypeError) as e:
         raise SnapshotError(f"{path} is not a reference shipworthy wrote: {e!r}") from e
-    if name != FILENAMES[source.framework]:
+    expected = FILENAMES[source.framework] if source.load is None else ORIGINAL
+    if name != expected:
         raise SnapshotError(
-            f"{path} names the weights {name!r}; a {source.framework} snapshot is "
-            f"{FILENAMES[source.framework]!r}"
+            f"{path} names the weights {name!r}; a {source.framework} snapshot is {expected!r}"
         )
     snapshot = reference_folder / name
-    if not snapshot.is_file():
+    if not snapshot.exists():
         raise SnapshotError(f"{snapshot} does not exist; run the reference again")
     found = hash_path(snapshot)
     if found != recorded:

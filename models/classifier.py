@@ -1,13 +1,26 @@
-"""Puts a digits classifier's parts together, so that its own file holds the architecture alone."""
+"""Puts a classifier's parts together, so that its own file holds the architecture alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from shipworthy.models import digits
-from shipworthy.models.spec import Arrays, Case, Model, Signature, Source, Task, TensorSpec
-from shipworthy.models.training import Recipe, Training, score
+from shipworthy.models.spec import (
+    Array,
+    Arrays,
+    Case,
+    Model,
+    Signature,
+    Source,
+    Task,
+    TensorSpec,
+)
+from shipworthy.models.training import Lesson, Recipe, Training, accuracy
+
+_SHIFT = 1  # every training image is moved by up to that many pixels, anew in each epoch
 
 
 def digits_classifier(
@@ -34,36 +47,66 @@ def digits_classifier(
         name,
         about,
         {
-            framework: _source(
-                Training(name, framework, layouts[framework], build, recipe), image, logits
-            )
+            framework: _source(name, framework, build, layouts[framework], recipe, image, logits)
             for framework, build in builds.items()
         },
     )
 
 
-def _source(training: Training, image: str, logits: str) -> Source:
+def _source(
+    name: str,
+    framework: str,
+    build: Callable[[], Any],
+    layout: str,
+    recipe: Recipe,
+    image: str,
+    logits: str,
+) -> Source:
     def test_images(start: int = 0, stop: int | None = None) -> Arrays:
         images = digits.load().test_images[start:stop].copy()  # PyTorch warns of read-only memory
-        return {image: digits.arrange(images, training.layout)}
+        return {image: digits.arrange(images, layout)}
 
     def cases() -> list[Case]:
         # The second one has an odd size of its own, and images that the first has not.
         return [Case("real_64", test_images(0, 64)), Case("real_3", test_images(64, 67))]
 
-    def accuracy(outputs: Arrays) -> float:
-        return score(outputs[logits], digits.load().test_labels)
+    def score(outputs: Arrays) -> float:
+        return accuracy(outputs[logits], digits.load().test_labels)
 
-    shape = digits.LAYOUTS[training.layout]
     return Source(
-        name=training.name,
-        framework=training.framework,
+        name=name,
+        framework=framework,
         signature=Signature(
-            inputs=(TensorSpec(image, "float32", ("batch", *shape), low=0.0, high=1.0),),
+            inputs=(
+                TensorSpec(image, "float32", ("batch", *digits.LAYOUTS[layout]), low=0.0, high=1.0),
+            ),
             outputs=(TensorSpec(logits, "float32", ("batch", digits.CLASSES)),),
         ),
-        build=training.build,
+        build=build,
         cases=cases,
-        task=Task("accuracy", test_images, accuracy),
-        train=training,
+        task=Task("accuracy", test_images, score),
+        train=Training(name, framework, build, recipe, digits_lesson(layout)),
     )
+
+
+def digits_lesson(layout: str) -> Lesson:
+    """Return the lesson of naming digits.
+
+    Parameters
+    ----------
+    layout : one of `shipworthy.models.digits.LAYOUTS`.
+    """
+
+    def batches(rng: np.random.Generator, size: int) -> Iterator[tuple[Array, ...]]:
+        data = digits.load()
+        order = rng.permutation(len(data.train_labels))
+        images = digits.shift(data.train_images[order], _SHIFT, rng)
+        images, labels = digits.arrange(images, layout), data.train_labels[order]
+        for start in range(0, len(order), size):
+            yield images[start : start + size], labels[start : start + size]
+
+    def test() -> tuple[Array, ...]:
+        data = digits.load()
+        return digits.arrange(data.test_images, layout), data.test_labels
+
+    return Lesson("classes", digits.TRAIN_IMAGES, batches, test, accuracy)

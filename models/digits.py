@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shipworthy.models.spec import Array
 
 CLASSES = 10
-TEST_IMAGES = 360
+TRAIN_IMAGES, TEST_IMAGES = 1437, 360
 SPLIT_SEED = 0
 
 # Shape of one image, by layout.

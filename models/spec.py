@@ -17,7 +17,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 
-FRAMEWORKS = ("pytorch", "tensorflow")
+# Where a model can come from. "onnx" is a file that is a model of its own.
+FRAMEWORKS = ("pytorch", "tensorflow", "onnx")
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
 
@@ -77,10 +78,20 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """Canonical inputs and outputs, in order."""
+    """Canonical inputs and outputs, in order.
+
+    Parameters
+    ----------
+    arguments : how the inputs are handed to the model, see `shipworthy.models.arguments`; None is
+        one by one, in order.
+    sizes : of a dynamic axis, the sizes that are known to work: the first is for tracing, the rest
+        are for cases off the traced size. An axis without any has the usual ones.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    arguments: Mapping[str, Any] | None = None
+    sizes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -93,6 +104,8 @@ class Signature:
         return {
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],
+            "arguments": self.arguments,
+            "sizes": {axis: list(sizes) for axis, sizes in self.sizes.items()},
         }
 
     @classmethod
@@ -101,6 +114,8 @@ class Signature:
         return cls(
             tuple(TensorSpec.from_json(spec) for spec in data["inputs"]),
             tuple(TensorSpec.from_json(spec) for spec in data["outputs"]),
+            data.get("arguments"),
+            {axis: tuple(sizes) for axis, sizes in data.get("sizes", {}).items()},
         )
 
 
@@ -143,6 +158,11 @@ class Source:
     train : trains the model and writes ``weights.safetensors`` (PyTorch) or ``weights.weights.h5``
         (Keras) into the folder given, with a progress bar on stderr; returns what is worth keeping
         (the score, epochs, seconds). None for a model that has its weights from `build`.
+    kind : what `build` gives: ``"module"`` is a `torch.nn.Module` or `keras.Model`, whose weights
+        are taken out and put back; any other is a file's own, see `shipworthy.models.own`.
+    files : what holds a model of another kind; the first is what `load` takes.
+    load : loads a copy of the files, where the kind is another.
+    identity : hash of what else shapes the model, such as the user's own files.
     """
 
     name: str
@@ -152,6 +172,10 @@ class Source:
     cases: Callable[[], list[Case]] = field(default=list)
     task: Task | None = None
     train: Callable[[Path], dict[str, Any]] | None = None
+    kind: str = "module"
+    files: tuple[Path, ...] = ()
+    load: Callable[[Path], Any] | None = None
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,6 +201,11 @@ def synthesise(signature: Signature, sizes: Mapping[str, int], seed: int) -> dic
     """
     rng = np.random.default_rng(seed)
     return {spec.name: _draw(spec, spec.resolve(sizes), rng) for spec in signature.inputs}
+
+
+def synthesise_one(spec: TensorSpec, sizes: Mapping[str, int], seed: int) -> Array:
+    """Make one seeded random input, as `synthesise` does."""
+    return _draw(spec, spec.resolve(sizes), np.random.default_rng(seed))
 
 
 def _draw(spec: TensorSpec, shape: tuple[int, ...], rng: np.random.Generator) -> Array:

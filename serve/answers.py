@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from shipworthy.convert.artifact import Artifact
-from shipworthy.convert.cases import batch_axis
+from shipworthy.convert.cases import batch_axis, can_split
 from shipworthy.convert.read_reference import Reference, ReferenceCase
 from shipworthy.models.spec import Array
 from shipworthy.serve.runners import CaseFiles, Run, Runner, Timing, run
@@ -70,12 +70,14 @@ def ask(
 def _rows(artifact: Artifact) -> int | None:
     """Return the batch the artifact is fixed at; cases are fed in slices of it."""
     axis = batch_axis(artifact.signature)
-    return artifact.fixed_axes.get(axis) if isinstance(axis, str) else None
+    if not isinstance(axis, str) or not can_split(artifact.signature):
+        return None
+    return artifact.fixed_axes.get(axis)
 
 
 def fits(case: ReferenceCase, artifact: Artifact) -> bool:
     """Tell whether a case has the sizes that the artifact is fixed at; a batch can be sliced."""
-    batch = batch_axis(artifact.signature)
+    batch = batch_axis(artifact.signature) if can_split(artifact.signature) else None
     return all(
         case.sizes[axis] == size if axis != batch else case.sizes[axis] % size == 0
         for axis, size in artifact.fixed_axes.items()

@@ -84,16 +84,18 @@ class Subject:
     ----------
     out, cell : the model's folder, and which cell of it.
     verdict : key of the verdict that the cell passed with; a benchmark counts for that one only.
+    aside : the artifact's folder, if it is not in its cell.
     """
 
     out: Path
     cell: tuple[str, str]
     verdict: str
+    aside: Path | None = None
 
     @property
     def folder(self) -> Path:
-        """The cell's folder."""
-        return self.out.joinpath(*self.cell)
+        """The artifact's folder."""
+        return self.aside or self.out.joinpath(*self.cell)
 
     def is_measured(self, settings: Settings) -> bool:
         """Tell whether these settings were measured on this machine, with this verdict."""
@@ -201,6 +203,11 @@ def forget_failure(cell: Path) -> None:
             (cell / BENCHMARK).unlink()
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return
+
+
+def p50_ns(runs: Sequence[Mapping[str, Any]]) -> float:
+    """Return the median latency of all processes of a benchmark."""
+    return statistics.median(ns for run in runs for ns in run["bench"]["latencies_ns"])
 
 
 def told(runs: Sequence[Run]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shipworthy.convert.artifact import MANIFEST, read_artifact, write_json
+from shipworthy.convert.place import ROUTES
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models.atomic import lock, sweep
 from shipworthy.models.errors import WrongUsageError
@@ -35,7 +36,9 @@ def hold(out: Path) -> Iterator[None]:
     busy = f"another shipworthy is at work in {out}; wait for it, or use another --out"
     with lock(out / ".lock", FolderError(busy)):
         parts = [out / framework for framework in FRAMEWORKS]
-        sweep(out, *parts, *(part / format_ for part in parts for format_ in FORMATS))
+        made = [part / format_ for part in parts for format_ in FORMATS]
+        aside = [folder for part in parts for folder in (part / ROUTES).glob("*")]
+        sweep(out, *parts, *(part / ROUTES for part in parts), *made, *aside)
         yield
 
 
@@ -122,7 +125,12 @@ def cells_with_artifacts(out: Path) -> list[Cell]:
 
 def has_artifact(out: Path, cell: Cell) -> bool:
     """Tell whether an artifact's manifest lies in a cell."""
-    return (out.joinpath(*cell) / MANIFEST).exists()
+    return has_manifest(out.joinpath(*cell))
+
+
+def has_manifest(folder: Path) -> bool:
+    """Tell whether an artifact's manifest lies in a folder."""
+    return (folder / MANIFEST).exists()
 
 
 def _in_order(cells: set[Cell]) -> list[Cell]:

@@ -96,7 +96,14 @@ class Verdict:
 
 
 def judge_cell(
-    out: Path, framework: str, format_: str, *, threads: int, timeout: float, again: bool = False
+    out: Path,
+    framework: str,
+    format_: str,
+    *,
+    threads: int,
+    timeout: float,
+    again: bool = False,
+    folder: Path | None = None,
 ) -> Verdict:
     """Judge the artifact in a cell and write ``validation.json`` beside it.
 
@@ -106,10 +113,11 @@ def judge_cell(
     ----------
     out : the model's folder.
     again : judge it even if nothing has changed since it passed.
+    folder : the artifact's, if it is not in its cell.
     """
-    folder = out / framework / format_
+    folder = folder or out / framework / format_
     try:
-        verdict = _judge_or_keep(out, framework, format_, threads, timeout, again)
+        verdict = _judge_or_keep(out, (framework, format_), folder, threads, timeout, again)
     except StoppedError:
         raise
     except ShipworthyError as e:
@@ -121,13 +129,12 @@ def judge_cell(
 
 
 def _judge_or_keep(
-    out: Path, framework: str, format_: str, threads: int, timeout: float, again: bool
+    out: Path, cell: tuple[str, str], folder: Path, threads: int, timeout: float, again: bool
 ) -> Verdict:
-    folder = out / framework / format_
     artifact = read_artifact(folder)
-    check_seal(out / framework / "reference")
-    reference = read_reference(out / framework / "reference")
-    check_place(artifact, reference, (framework, format_))
+    check_seal(out / cell[0] / "reference")
+    reference = read_reference(out / cell[0] / "reference")
+    check_place(artifact, reference, cell)
     runner = find(FORMATS[artifact.format].runtime)
     sha256 = hash_content(folder)
     key = _key(sha256, artifact, reference, runner, threads)

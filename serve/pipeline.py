@@ -14,28 +14,21 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from shipworthy.convert.export import (
-    ExportError,
-    Place,
-    make_artifact,
-    make_reference,
-    record_failure,
-)
+from shipworthy.convert.artifact import read_artifact
+from shipworthy.convert.export import ExportError
 from shipworthy.convert.launch import Launch
+from shipworthy.convert.place import Place
 from shipworthy.convert.process import StoppedError
-from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.errors import ShipworthyError
+from shipworthy.models.subject import Subject
 from shipworthy.models.training import TrainingError
 from shipworthy.serve import bench
-from shipworthy.serve.folder import Cell, has_artifact
-from shipworthy.serve.judge import Verdict, judge_cell
+from shipworthy.serve.contest import CellError, Contest, judged, original, told
+from shipworthy.serve.folder import Cell, has_artifact, has_manifest
+from shipworthy.serve.judge import judge_cell
 from shipworthy.serve.runners import Run
 from shipworthy.serve.steps import Event, Step, run_steps
-
-
-class CellError(ShipworthyError):
-    """A cell that did not pass; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +37,21 @@ class Job:
 
     Parameters
     ----------
-    model : its name.
+    subject : the model.
     frameworks, formats : the cells are their product.
     out : the model's folder.
     threads : threads of the runtimes, when judged and when timed.
     timeout : seconds a process may take.
+    best : try every route to a cell, not only until one passes with all dynamic axes.
     """
 
-    model: str
+    subject: Subject
     frameworks: tuple[str, ...]
     formats: tuple[str, ...]
     out: Path
     threads: int = 1
     timeout: float = 600.0
+    best: bool = False
 
     @property
     def cells(self) -> list[Cell]:
@@ -66,12 +61,14 @@ class Job:
 
 def train(job: Job) -> dict[str, ExportError]:
     """Train what is not trained yet; return what failed, by framework."""
-    lost = {}
+    lost: dict[str, ExportError] = {}
+    if job.subject.given is not None:
+        return lost
     for framework in job.frameworks:
         try:
-            zoo.ensure_trained(job.model, [framework])
+            zoo.ensure_trained(job.subject.name, [framework])
         except TrainingError as e:
-            command = f"python -m shipworthy.models.train {job.model} {framework}"
+            command = f"python -m shipworthy.models.train {job.subject.name} {framework}"
             lost[framework] = ExportError(str(e), command)
     return lost
 
@@ -87,23 +84,17 @@ def export(
     ----------
     lost : frameworks that could not be trained.
     """
-    place = Place(job.out)
-    routes = {cell: find_routes(*cell)[0] for cell in job.cells}
-    errors = {_original(framework): error for framework, error in lost.items()}
-    todo = {cell: route for cell, route in routes.items() if cell[0] not in lost}
-    for event in run_steps(list(_steps(job, todo, place, launch)), executor):
-        if isinstance(event.detail, StoppedError):
-            raise event.detail
-        if event.state == "failed" and not isinstance(event.detail, CellError):
-            errors[event.step] = _as_export_error(event)
-        elif event.state == "skipped" and event.detail in errors:
-            errors[event.step] = errors[event.detail]
-        yield event
-    for cell, route in routes.items():
-        names = (str(route), _judged(*cell), _original(cell[0]))
-        found = next((errors[name] for name in names if name in errors), None)
-        if found:
-            record_failure(place.cell(*cell), job.model, str(route), found)
+    contest = Contest(job, Place(job.out), launch)
+    for framework, error in lost.items():
+        contest.errors[original(framework)] = error
+    while steps := contest.next_steps():
+        for event in run_steps(steps, executor):
+            if isinstance(event.detail, StoppedError):
+                raise event.detail
+            contest.note(event)
+            yield event
+        contest.settle()
+    contest.record_failures()
 
 
 def validate(
@@ -111,7 +102,7 @@ def validate(
 ) -> Iterator[Event]:
     """Judge again the artifacts that lie in the folder; yield what happens."""
     steps = [
-        Step(_judged(*cell), partial(_judge, out, *cell, threads, timeout, True))
+        Step(judged(*cell), partial(_judge, out, *cell, threads, timeout, True))
         for cell in cells
         if has_artifact(out, cell)
     ]
@@ -119,7 +110,13 @@ def validate(
 
 
 def measure(
-    out: Path, cells: Sequence[Cell], settings: bench.Settings, *, timeout: float, again: bool
+    out: Path,
+    cells: Sequence[Cell],
+    settings: bench.Settings,
+    *,
+    timeout: float,
+    again: bool,
+    best: bool = False,
 ) -> Iterator[Event]:
     """Measure the cells that pass, taking turns; yield what happens.
 
@@ -129,8 +126,8 @@ def measure(
     Parameters
     ----------
     again : measure also if all were measured before and none has changed.
+    best : measure what other routes made as well, and give each cell to the fastest.
     """
-    started_at = datetime.now(UTC)
     todo: dict[str, bench.Subject] = {}
     for cell in cells:
         name = f"{cell[0]}/{cell[1]} timed"
@@ -138,11 +135,20 @@ def measure(
             continue
         verdict = judge_cell(out, *cell, threads=settings.threads, timeout=timeout)
         if not verdict.passed:
-            yield Event(_judged(*cell), "failed", CellError(verdict.reason))
+            yield Event(judged(*cell), "failed", CellError(verdict.reason))
             continue
         todo[name] = bench.Subject(out, cell, verdict.key)
-    if not again and all(subject.is_measured(settings) for subject in todo.values()):
-        return
+        todo |= _rivals(out, cell, settings.threads, timeout) if best else {}
+    if again or not all(subject.is_measured(settings) for subject in todo.values()):
+        yield from _measure(todo, settings, timeout)
+    if best:
+        _give_to_fastest(out, todo)
+
+
+def _measure(
+    todo: dict[str, bench.Subject], settings: bench.Settings, timeout: float
+) -> Iterator[Event]:
+    started_at = datetime.now(UTC)
     runs: dict[str, list[Run]] = {name: [] for name in todo}
     for name in bench.schedule(list(todo), settings.processes, settings.seed):
         if name not in todo:
@@ -165,48 +171,29 @@ def measure(
             yield Event(name, "done", bench.told(runs[name]))
 
 
-def _steps(job: Job, routes: Mapping[Cell, Route], place: Place, launch: Launch) -> Iterator[Step]:
-    for framework in dict.fromkeys(framework for framework, _ in routes):
-        yield Step(
-            _original(framework),
-            partial(_reference, job.model, framework, place, launch, job.timeout),
-        )
-    seen: set[str] = set()
-    for (framework, format_), route in routes.items():
-        need = _original(framework)
-        for count, hop in enumerate(route.hops, 1):
-            name = str(Route(route.hops[:count]))
-            if name not in seen:
-                seen.add(name)
-                run = partial(
-                    _hop, job.model, framework, str(hop), name, place, launch, job.timeout
-                )
-                yield Step(name, run, (need,))
-            need = name
-        judge = partial(_judge, job.out, framework, format_, job.threads, job.timeout, False)
-        yield Step(_judged(framework, format_), judge, (need,))
+def _rivals(out: Path, cell: Cell, threads: int, timeout: float) -> dict[str, bench.Subject]:
+    """Return what other routes made for a cell, if it passed with the same axes kept."""
+    axes = read_artifact(out.joinpath(*cell)).fixed_axes
+    found = {}
+    for folder in Place(out).attempts(*cell):
+        if not has_manifest(folder) or read_artifact(folder).fixed_axes != axes:
+            continue
+        verdict = judge_cell(out, *cell, threads=threads, timeout=timeout, folder=folder)
+        if verdict.passed:
+            name = f"{cell[0]}/{cell[1]} by {read_artifact(folder).route} timed"
+            found[name] = bench.Subject(out, cell, verdict.key, folder)
+    return found
 
 
-def _original(framework: str) -> str:
-    return f"{framework} original"
-
-
-def _judged(framework: str, format_: str) -> str:
-    return f"{framework}/{format_} in {FORMATS[format_].runtime}"
-
-
-def _reference(model: str, framework: str, place: Place, launch: Launch, timeout: float) -> str:
-    source = zoo.source(model, framework)
-    new = make_reference(source, zoo.weights(source), place, launch, timeout)
-    return "expected outputs made" if new else "unchanged"
-
-
-def _hop(
-    model: str, framework: str, hop: str, route: str, place: Place, launch: Launch, timeout: float
-) -> str:
-    source = zoo.source(model, framework)
-    artifact, new = make_artifact(source, hops()[hop], route, place, launch, timeout)
-    return f"{artifact.size_bytes / 1000:,.0f} KB" if new else "unchanged"
+def _give_to_fastest(out: Path, subjects: Mapping[str, bench.Subject]) -> None:
+    for cell in dict.fromkeys(subject.cell for subject in subjects.values()):
+        p50: dict[str, float] = {}
+        for subject in subjects.values():
+            measured = bench.read_benchmark(subject.folder, subject.verdict)
+            if subject.cell == cell and measured is not None and measured["runs"]:
+                p50[read_artifact(subject.folder).route] = bench.p50_ns(measured["runs"])
+        if p50:
+            Place(out).settle(min(p50, key=lambda route: p50[route]))
 
 
 def _judge(
@@ -214,18 +201,4 @@ def _judge(
 ) -> str:
     verdict = judge_cell(out, framework, format_, threads=threads, timeout=timeout, again=again)
     bench.forget_failure(out / framework / format_)
-    if not verdict.passed:
-        raise CellError(verdict.reason)
-    return "; ".join((_ratio(verdict), *verdict.notes))
-
-
-def _ratio(verdict: Verdict) -> str:
-    worst = verdict.validation.worst
-    ratio = worst.error_ratio if worst else None
-    return "equal" if ratio is None else f"error ratio {ratio:.2f}"
-
-
-def _as_export_error(event: Event) -> ExportError:
-    if isinstance(event.detail, ExportError):
-        return event.detail
-    return ExportError(f"{event.step}: {type(event.detail).__name__}: {event.detail}")
+    return told(verdict)

@@ -121,7 +121,7 @@ def _common(wanted: Asked, cell: Cell) -> Record:
         "model": wanted.model,
         "framework": framework,
         "format": format_,
-        "route": str(find_routes(framework, format_)[0]),
+        "route": next((str(route) for route in find_routes(framework, format_)), ">".join(cell)),
         "precision": "fp32",
         "device": "local",
         "scenario": "SingleStream",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipworthy.convert.bridge.problems import is_inside
 from shipworthy.convert.bridge.table import table
+from shipworthy.convert.bridge.whole import keep_whole
 from shipworthy.convert.calling import adapt_torch
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.spec import Arrays, Signature
@@ -21,8 +24,20 @@ Program = Any  # torch.export.ExportedProgram
 def export_program(module: torch.nn.Module, signature: Signature, example: Arrays) -> Program:
     """Trace a module and decompose what the table lacks.
 
-    Every op that the table has stays whole, even where PyTorch would decompose it. The module is
-    called as every other hop calls it (`shipworthy.convert.calling`).
+    Every op that the table has stays whole, even where PyTorch would decompose it. Parameters and
+    errors are those of `trace_program`.
+    """
+    import torch
+
+    program = trace_program(module, signature, example)
+    with torch.no_grad(), _explained(signature):
+        return program.run_decompositions(_decompositions())
+
+
+def trace_program(module: torch.nn.Module, signature: Signature, example: Arrays) -> Program:
+    """Trace a module, with recurrent layers kept whole (`shipworthy.convert.bridge.whole`).
+
+    The module is called as every other hop calls it (`shipworthy.convert.calling`).
 
     Parameters
     ----------
@@ -50,18 +65,24 @@ def export_program(module: torch.nn.Module, signature: Signature, example: Array
         dict.fromkeys(spec.dynamic_axes, torch.export.Dim.DYNAMIC) for spec in signature.inputs
     )
     adapted = adapt_torch(module, signature)
+    with torch.no_grad(), keep_whole(), _explained(signature):
+        program = torch.export.export(adapted, tensors, dynamic_shapes=dynamic)
+    branches = _branches(program)
+    if branches:
+        raise UnsupportedModelError(
+            "the model branches on a size that the signature calls dynamic "
+            f"({', '.join(signature.axes)}), and an export keeps one branch only:\n"
+            + "\n".join(f"  {branch}" for branch in branches)
+            + "\nfix that axis in the signature, or compute without the branch"
+        )
+    return program
+
+
+@contextmanager
+def _explained(signature: Signature) -> Iterator[None]:
+    """Turn what PyTorch raises into a message for the model's author."""
     try:
-        with torch.no_grad():
-            program = torch.export.export(adapted, tensors, dynamic_shapes=dynamic)
-            branches = _branches(program)
-            if branches:
-                raise UnsupportedModelError(
-                    "the model branches on a size that the signature calls dynamic "
-                    f"({', '.join(signature.axes)}), and an export keeps one branch only:\n"
-                    + "\n".join(f"  {branch}" for branch in branches)
-                    + "\nfix that axis in the signature, or compute without the branch"
-                )
-            return program.run_decompositions(_decompositions())
+        yield
     except UnsupportedModelError:
         raise
     except Exception as e:  # PyTorch raises many kinds, and all of them are about the model

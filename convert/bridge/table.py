@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 FAMILIES = (
     "convolution", "pooling", "linear", "normalisation", "activation", "elementwise", "binary",
     "comparison", "reduction", "shape", "joining", "padding", "indexing", "creation", "resize",
-    "sizes",
+    "sizes", "recurrent",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class Entry:
 
     Parameters
     ----------
-    name : the overload, without its namespace, such as ``"convolution.default"``.
+    name : the overload, without the namespace ``aten``, such as ``"convolution.default"``.
     function : takes the op's arguments as `torch.export` gives them, with a
         `shipworthy.convert.bridge.value.Value` for every tensor. An argument named `out`, by
         keyword only, receives the `Out`.
@@ -69,7 +69,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def aten(*names: str) -> Callable[[_Function], _Function]:
-    """Register a function for one or more ATen overloads.
+    """Register a function for one or more ATen overloads, or ops of another namespace in full.
 
     Raises
     ------

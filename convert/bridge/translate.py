@@ -143,7 +143,7 @@ def _live(program: Program, outputs: Sequence[Any]) -> list[Any]:
 
 def _is_known(target: Any) -> bool:
     name = op_name(target)
-    return name in ARITHMETIC or (name.startswith("aten.") and name[5:] in table())
+    return name in ARITHMETIC or name.removeprefix("aten.") in table()
 
 
 def _translated(node: Any, environment: dict[Any, Any]) -> Any:

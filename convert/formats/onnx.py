@@ -8,6 +8,7 @@ the file as ``model.onnx.data``.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.convert.artifact import Artifact
-from shipworthy.convert.calling import adapt_torch, example_tensors, keep_names, traced_sizes
+from shipworthy.convert.bridge.program import trace_program
+from shipworthy.convert.calling import keep_names, traced_sizes
+from shipworthy.convert.formats.onnx_recurrent import fold_weights, translations
 from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
 from shipworthy.convert.original import first_line
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
-from shipworthy.models.spec import Signature, Source
+from shipworthy.models.spec import Signature, Source, synthesise
 
 OPSET_TORCH = 20
 OPSET_TF2ONNX = 18  # the highest tf2onnx knows
@@ -33,21 +36,23 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 
     signature = source.signature
     sizes = traced_sizes(signature)
+    traced = trace_program(original, signature, synthesise(signature, sizes, seed=0))
     with _without_torchvision_advice(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                adapt_torch(original, signature),
-                tuple(example_tensors(signature, sizes)),
+                traced,
                 dynamo=True,
                 opset_version=OPSET_TORCH,
                 input_names=[spec.name for spec in signature.inputs],
                 output_names=[spec.name for spec in signature.outputs],
-                dynamic_shapes=_dynamic_shapes(signature),
+                custom_translation_table=translations(),
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as e:
             why = first_line(e.__cause__ or e)
             raise UnsupportedModelError(f"torch.onnx cannot export the model: {why}") from e
+    fold_weights(program.model)
+    _name_symbols(program.model, signature)
     weights = (*original.parameters(), *original.buffers())
     external = sum(tensor.nbytes for tensor in weights) > _PROTOBUF_LIMIT_BYTES
     program.save(path, external_data=external)
@@ -60,14 +65,33 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     return _converted(signature, program.model_proto, path, options)
 
 
-def _dynamic_shapes(signature: Signature) -> tuple[dict[int, Any], ...]:
-    from torch.export import Dim
+def _name_symbols(model: Any, signature: Signature) -> None:
+    """Give the sizes that PyTorch calls s27 the names of the signature, wherever they stand.
 
-    dims = {axis: Dim(axis) for axis in signature.axes}
-    return tuple(
-        {position: dims[axis] for position, axis in spec.dynamic_axes.items()}
-        for spec in signature.inputs
-    )
+    Parameters
+    ----------
+    model : an `onnx_ir.Model`; is changed.
+    """
+    names: dict[str, str] = {}
+    for value, spec in zip(model.graph.inputs, signature.inputs, strict=True):
+        for position, axis in spec.dynamic_axes.items():
+            if isinstance(size := value.shape[position], int):
+                raise UnsupportedModelError(
+                    f"axis {position} of input {spec.name!r}, which the signature calls {axis}, "
+                    f"became the constant {size}; fix it in the signature, or compute without it"
+                )
+            names.setdefault(size.value, axis)
+    results = [value for node in model.graph for value in node.outputs]
+    for value in (*model.graph.inputs, *results):
+        if value.shape is not None:
+            value.shape = type(value.shape)(
+                size if isinstance(size, int) else _renamed(size.value, names)
+                for size in value.shape
+            )
+
+
+def _renamed(size: str | None, names: Mapping[str, str]) -> str | None:
+    return size and re.sub(r"\w+", lambda word: names.get(word[0], word[0]), size)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from shipworthy.models.spec import Signature, Source
 WIDE = ("float64", "int64")
 
 
-@hop("pytorch", "tflite", packages=("litert-torch", "litert-converter", "torch"))
+@hop("pytorch", "tflite", packages=("litert-torch", "litert-converter", "torch"), static=True)
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Convert a `torch.nn.Module` with LiteRT Torch, at fixed sizes."""
     import litert_torch

@@ -28,7 +28,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     return _write(adapt_torch(original, source.signature), source, path)
 
 
-@hop("tensorflow", "torchscript", packages=("keras", "torch"), keras_backend="torch")
+@hop("tensorflow", "torchscript", packages=("keras", "torch"), keras_backend="torch", server="pytorch")
 def from_keras(original: Any, source: Source, path: Path) -> Converted:
     """Trace and freeze a Keras model that runs under the torch backend."""
     return _write(adapt_torch(original, source.signature, call=call_keras), source, path)

@@ -1,0 +1,314 @@
+"""What ops do on values that carry shapes; see `number`."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from shipworthy.convert.bridge.importer.node import Node
+from shipworthy.convert.bridge.importer.number import (
+    NotNumbersError,
+    Number,
+    Numbers,
+    elementwise,
+    is_plain,
+    product,
+    torch,
+)
+from shipworthy.convert.bridge.importer.table import on_numbers
+
+
+def _is_tensor(*numbers: Number) -> bool:
+    return any(isinstance(number, torch.Tensor) for number in numbers)
+
+
+def _known(condition: Any) -> bool:
+    """Tell whether a comparison of sizes holds for every size there can be."""
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return bool(condition is True or statically_known_true(condition))
+
+
+def _truncated(a: Number, b: Number) -> Number:
+    """Divide integers as ONNX does: towards zero."""
+    if is_plain(a) and is_plain(b):
+        return math.trunc(a / b) if abs(a) < 2**52 else (abs(a) // abs(b)) * (1 if a * b > 0 else -1)
+    if _is_tensor(a, b):
+        return torch.div(*_tensors(a, b), rounding_mode="trunc")
+    if _known(a >= 0) and _known(b > 0):
+        return a // b
+    if _known(a <= 0) and _known(b > 0):
+        return -((-a) // b)
+    raise NotNumbersError
+
+
+def _tensors(*numbers: Number) -> list[Any]:
+    return [n if isinstance(n, torch.Tensor) else torch.tensor(n) for n in numbers]
+
+
+def _extreme(plain: Callable[..., Any], traced: str, symbolic: str) -> Callable[..., Number]:
+    def function(a: Number, b: Number) -> Number:
+        if is_plain(a) and is_plain(b):
+            return plain(a, b)
+        if _is_tensor(a, b):
+            return getattr(torch, traced)(*_tensors(a, b))
+        return getattr(torch, symbolic)(a, b)
+
+    return function
+
+
+def _compare(function: Callable[[Any, Any], Any]) -> Callable[..., Number]:
+    def compare(a: Number, b: Number) -> Number:
+        result = function(a, b)
+        if is_plain(result) or _is_tensor(a, b):
+            return result
+        if _known(result):
+            return True
+        if _known(_OPPOSITE[function](a, b)):
+            return False
+        raise NotNumbersError
+
+    return compare
+
+
+_OPPOSITE = {
+    operator.eq: operator.ne, operator.lt: operator.ge, operator.le: operator.gt,
+    operator.gt: operator.le, operator.ge: operator.lt,
+}  # fmt: skip
+_SAME = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Max": _extreme(max, "maximum", "sym_max"),
+    "Min": _extreme(min, "minimum", "sym_min"),
+}
+_COMPARISONS = {
+    "Equal": _compare(operator.eq),
+    "Less": _compare(operator.lt),
+    "LessOrEqual": _compare(operator.le),
+    "Greater": _compare(operator.gt),
+    "GreaterOrEqual": _compare(operator.ge),
+}
+
+
+@on_numbers(*_SAME)
+def arithmetic(node: Node, first: Numbers, *others: Numbers) -> Numbers:
+    """Two operands; Max and Min take any number."""
+    for other in others:
+        first = _rounded(elementwise(_SAME[node.op], first, other))
+    return first
+
+
+def _rounded(numbers: Numbers) -> Numbers:
+    """Round known floats to their dtype, as ONNX computes."""
+    if numbers.dtype != torch.float32:
+        return numbers
+    return elementwise(lambda n: float(np.float32(n)) if is_plain(n) else n, numbers)
+
+
+@on_numbers("Div")
+def divide(node: Node, a: Numbers, b: Numbers) -> Numbers:
+    """Integers are cut towards zero."""
+    if a.dtype.is_floating_point:
+        return _rounded(elementwise(operator.truediv, a, b))
+    return elementwise(_truncated, a, b)
+
+
+@on_numbers("Mod")
+def modulo(node: Node, a: Numbers, b: Numbers) -> Numbers:
+    """The sign is the divisor's."""
+    if node.get("fmod", 0):
+        raise NotNumbersError
+    return elementwise(operator.mod, a, b)
+
+
+@on_numbers("Neg")
+def negative(node: Node, a: Numbers) -> Numbers:
+    """Turn the sign."""
+    return elementwise(operator.neg, a)
+
+
+@on_numbers("Floor", "Ceil")
+def rounded(node: Node, a: Numbers) -> Numbers:
+    """Round to an integer that stays a float."""
+    name = node.op.lower()
+
+    def function(n: Number) -> Number:
+        if is_plain(n):
+            return float(getattr(math, name)(n))
+        if _is_tensor(n):
+            return getattr(torch, name)(n)
+        raise NotNumbersError
+
+    return elementwise(function, a)
+
+
+@on_numbers(*_COMPARISONS)
+def compare(node: Node, a: Numbers, b: Numbers) -> Numbers:
+    """Compare."""
+    return elementwise(_COMPARISONS[node.op], a, b, dtype=torch.bool)
+
+
+@on_numbers("And", "Or")
+def logical(node: Node, a: Numbers, b: Numbers) -> Numbers:
+    """Combine conditions."""
+    function = operator.and_ if node.op == "And" else operator.or_
+    return elementwise(function, a, b)
+
+
+@on_numbers("Not")
+def invert(node: Node, a: Numbers) -> Numbers:
+    """Negate a condition."""
+    return elementwise(lambda n: not n if is_plain(n) else torch.logical_not(n), a)
+
+
+@on_numbers("Where")
+def where(node: Node, condition: Numbers, a: Numbers, b: Numbers) -> Numbers:
+    """Choose."""
+
+    def choose(c: Number, x: Number, y: Number) -> Number:
+        if is_plain(c):
+            return x if c else y
+        if _is_tensor(c):
+            return torch.where(c, *_tensors(x, y))
+        raise NotNumbersError
+
+    return elementwise(choose, condition, a, b, dtype=a.dtype)
+
+
+@on_numbers("Cast")
+def cast(node: Node, a: Numbers) -> Numbers:
+    """Change the dtype."""
+    dtype = node.get("to")
+    kind: Callable[[Any], Any] = int
+    if dtype == torch.bool:
+        kind = bool
+    elif dtype.is_floating_point:
+        kind = float
+
+    def function(n: Number) -> Number:
+        if is_plain(n):
+            return kind(n)
+        if _is_tensor(n):
+            return n.to(dtype)
+        if kind is int and isinstance(n, torch.SymInt):
+            return n
+        if kind is float:
+            return torch.sym_float(n)
+        raise NotNumbersError
+
+    return _rounded(elementwise(function, a, dtype=dtype))
+
+
+@on_numbers("Identity")
+def identity(node: Node, a: Numbers) -> Numbers:
+    """Hand on."""
+    return a
+
+
+@on_numbers("Gather")
+def gather(node: Node, a: Numbers, places: Numbers) -> Numbers:
+    """Take elements."""
+    chosen = _plain_array(places)
+    return a.with_array(np.take(a.array, chosen, axis=node.get("axis", 0)))
+
+
+@on_numbers("Concat")
+def concat(node: Node, *parts: Numbers) -> Numbers:
+    """Join."""
+    return parts[0].with_array(np.concatenate([p.array for p in parts], axis=node.get("axis")))
+
+
+@on_numbers("Slice")
+def cut(node: Node, a: Numbers, *bounds: Numbers) -> Numbers:
+    """Take a range."""
+    lists = [[int(n) for n in _plain_array(one)] for one in bounds]
+    if not lists:
+        lists = [node.get("starts"), node.get("ends"), *([a] if (a := node.get("axes")) else [])]
+    starts, ends = lists[:2]
+    axes = lists[2] if len(lists) > 2 else list(range(len(starts)))
+    steps = lists[3] if len(lists) > 3 else [1] * len(starts)
+    index = [slice(None)] * a.array.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # A negative end that is far out means: down to and with the first.
+        stop = None if step < 0 and end < -a.array.shape[axis] else end
+        index[axis] = slice(start, stop, step)
+    return a.with_array(a.array[tuple(index)])
+
+
+@on_numbers("Squeeze")
+def squeeze(node: Node, a: Numbers, axes: Numbers | None = None) -> Numbers:
+    """Drop axes of size 1."""
+    dropped = node.axes(axes, a.array.ndim)
+    return a.with_array(np.squeeze(a.array, None if dropped is None else tuple(dropped)))
+
+
+@on_numbers("Unsqueeze")
+def unsqueeze(node: Node, a: Numbers, axes: Numbers | None = None) -> Numbers:
+    """Insert axes of size 1."""
+    given = node.integers(axes, "axes") if axes is not None else node.get("axes")
+    return a.with_array(np.expand_dims(a.array, tuple(given)))
+
+
+@on_numbers("Reshape")
+def reshape(node: Node, a: Numbers, shape: Numbers) -> Numbers:
+    """Lay out anew."""
+    wanted = [int(n) for n in _plain_array(shape)]
+    if not node.get("allowzero", 0):
+        wanted = [a.array.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+    return a.with_array(a.array.reshape(wanted))
+
+
+@on_numbers("Transpose")
+def transpose(node: Node, a: Numbers) -> Numbers:
+    """Permute axes."""
+    return a.with_array(a.array.transpose(node.get("perm")))
+
+
+@on_numbers("Expand")
+def expand(node: Node, a: Numbers, shape: Numbers) -> Numbers:
+    """Repeat along axes of size 1."""
+    wanted = np.broadcast_shapes(a.array.shape, tuple(int(n) for n in _plain_array(shape)))
+    return a.with_array(np.broadcast_to(a.array, wanted).copy())
+
+
+@on_numbers("Tile")
+def tile(node: Node, a: Numbers, repeats: Numbers) -> Numbers:
+    """Repeat."""
+    return a.with_array(np.tile(a.array, [int(n) for n in _plain_array(repeats)]))
+
+
+@on_numbers("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
+def reduce(node: Node, a: Numbers, axes: Numbers | None = None) -> Numbers:
+    """Reduce a list to one number."""
+    given = node.axes(axes, a.array.ndim)
+    if a.array.ndim != 1 or given not in (None, [], [0]):
+        raise NotNumbersError
+    if given in (None, []) and node.get("noop_with_empty_axes", 0):
+        return a
+    items = a.items
+    if node.op == "ReduceProd":
+        result = product(items)
+    else:
+        function = _SAME[{"ReduceSum": "Add", "ReduceMax": "Max", "ReduceMin": "Min"}[node.op]]
+        result = items[0]
+        for item in items[1:]:
+            result = function(result, item)
+    one = Numbers.of([result], a.dtype)
+    return one if node.get("keepdims", 1) else one.with_array(one.array.reshape(()))
+
+
+def _plain_array(numbers: Numbers) -> Any:
+    """Return known integers as an array.
+
+    Raises
+    ------
+    NotNumbersError : some are not known.
+    """
+    if not numbers.is_plain:
+        raise NotNumbersError
+    return numbers.array.astype(np.int64)
