@@ -1,10 +1,10 @@
 """A small made-up language whose meaning depends on the order of its words, and its classifiers.
 
-A sentence is a row of words; what it means is the colour that the last "set" is followed by. Other
-words, colours without a "set" among them, mean nothing. Which words occur says little: only where
-they stand does. Sentences have different lengths; shorter ones are filled up with padding behind.
+A sentence is a row of words, and what it means is its last colour. Which words occur says little:
+where they stand does. Sentences have different lengths; shorter ones are filled up with padding
+behind.
 
-    set red  tree  set blue  green  lake  .  .  .        means: blue
+    red  tree  blue  lake  green  lake  .  .  .        means: green
 
 Everything is generated from a seed: there is nothing to download, and there is no end of it.
 """
@@ -31,13 +31,10 @@ if TYPE_CHECKING:
     from shipworthy.models.spec import Array
 
 PADDING = 0
-SET = 1
-COLOURS = 4  # words 2..5
+COLOURS = 4  # words 1..4
 WORDS = 16  # all the words there are, with padding
 SHORTEST, LONGEST = 4, 24  # of the sentences that are learnt
 
-_FIRST_COLOUR = 2
-_SETS = 0.12  # share of places where a "set" is tried
 _TEST_SEED = 1_000_000  # far from the seeds of any training
 _TEST_SENTENCES = 512
 _SENTENCES_AN_EPOCH = 2048
@@ -62,18 +59,13 @@ def sentences(rng: np.random.Generator, count: int, longest: int) -> tuple[Array
     lengths = rng.integers(SHORTEST, longest, size=count, endpoint=True)
     lengths[0] = longest
     places = np.arange(longest)
-    words = rng.integers(_FIRST_COLOUR, WORDS, size=(count, longest))
-    # A "set" is followed by a colour, so it is neither last nor right after another one.
-    sets = (rng.random((count, longest)) < _SETS) & (places < (lengths - 1)[:, None])
-    sets[:, 1:] &= ~sets[:, :-1]
-    missing = np.flatnonzero(~sets.any(axis=1))
-    sets[missing, rng.integers(0, lengths[missing] - 1)] = True
-    words[sets] = SET
-    rows, columns = np.nonzero(sets)
-    words[rows, columns + 1] = _FIRST_COLOUR + rng.integers(0, COLOURS, size=len(rows))
+    words = rng.integers(PADDING + 1, WORDS, size=(count, longest))
+    rows = np.arange(count)
+    words[rows, rng.integers(0, lengths)] = rng.integers(1, COLOURS, size=count, endpoint=True)
     words[places >= lengths[:, None]] = PADDING
-    last = longest - 1 - np.argmax(sets[:, ::-1], axis=1)
-    return words, words[np.arange(count), last + 1] - _FIRST_COLOUR
+    colours = (words >= 1) & (words <= COLOURS)
+    last = longest - 1 - np.argmax(colours[:, ::-1], axis=1)
+    return words, words[rows, last] - 1
 
 
 def sentence_classifier(

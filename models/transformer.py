@@ -109,5 +109,5 @@ MODEL = sentence_classifier(
     "transformer",
     "sentences of any length: two encoder layers with masked padding",
     builds={"pytorch": build_pytorch, "tensorflow": build_keras},
-    recipe=Recipe(epochs=15, learning_rate=2e-3),
+    recipe=Recipe(epochs=10, learning_rate=2e-3),
 )

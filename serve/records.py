@@ -18,10 +18,11 @@ from shipworthy.convert.artifact import (
     write_text,
 )
 from shipworthy.convert.export import read_failure
+from shipworthy.convert.place import Place
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.models.errors import ShipworthyError
-from shipworthy.serve.bench import read_benchmark
+from shipworthy.serve.bench import p50_ns, read_benchmark
 from shipworthy.serve.comparison import POOLED, Comparison
 from shipworthy.serve.folder import Asked, Cell, asked
 from shipworthy.serve.judge import Verdict, check_place, read_validation
@@ -58,7 +59,7 @@ def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
 def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     folder = out.joinpath(*cell)
     model = wanted.model
-    record = _common(wanted, cell)
+    record = _common(wanted, cell) | {"attempts": list_attempts(out, cell)}
     failure = read_failure(folder)
     if failure is not None:
         route = failure["route"] or record["route"]
@@ -95,6 +96,48 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     if not benchmark["runs"]:
         return record | _failed(f"not timed: {benchmark['reason']}", _bench(out))
     return record | _of_benchmark(benchmark)
+
+
+def list_attempts(out: Path, cell: Cell) -> list[Record]:
+    """Return what became of the other routes to a cell, of the same weights."""
+    try:
+        weights = read_reference(out / cell[0] / "reference").weights_sha256
+    except ShipworthyError:
+        return []
+    found = []
+    for folder in Place(out).attempts(*cell):
+        failure = read_failure(folder)
+        if failure is not None:
+            found.append(_attempt(failure["route"], failure["reason"]))
+            continue
+        artifact = read_artifact(folder)
+        verdict = read_validation(folder)
+        if artifact.weights_sha256 != weights or verdict is None:
+            continue
+        worst = _most_telling(verdict)
+        measured = read_benchmark(folder, verdict.key)
+        found.append(
+            _attempt(artifact.route, verdict.reason or None)
+            | {
+                "fixed_axes": dict(artifact.fixed_axes),
+                "size_bytes": artifact.size_bytes,
+                "error_ratio": worst.error_ratio if worst else None,
+                "p50_ns": p50_ns(measured["runs"]) if measured and measured["runs"] else None,
+            }
+        )
+    return found
+
+
+def _attempt(route: str, reason: str | None) -> Record:
+    return {
+        "route": route,
+        "status": "failed" if reason else "passed",
+        "reason": reason,
+        "fixed_axes": {},
+        "size_bytes": None,
+        "error_ratio": None,
+        "p50_ns": None,
+    }
 
 
 def _failed(reason: str, command: str) -> Record:

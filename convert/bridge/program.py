@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipworthy.convert.bridge.problems import is_inside
+from shipworthy.convert.bridge.branches import branches
 from shipworthy.convert.bridge.table import table
-from shipworthy.convert.bridge.whole import keep_whole
+from shipworthy.convert.bridge.tracing import sizes_kept
 from shipworthy.convert.calling import adapt_torch
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.spec import Arrays, Signature
@@ -35,7 +34,7 @@ def export_program(module: torch.nn.Module, signature: Signature, example: Array
 
 
 def trace_program(module: torch.nn.Module, signature: Signature, example: Arrays) -> Program:
-    """Trace a module, with recurrent layers kept whole (`shipworthy.convert.bridge.whole`).
+    """Trace a module, with its sizes kept symbols (`shipworthy.convert.bridge.tracing`).
 
     The module is called as every other hop calls it (`shipworthy.convert.calling`).
 
@@ -65,14 +64,14 @@ def trace_program(module: torch.nn.Module, signature: Signature, example: Arrays
         dict.fromkeys(spec.dynamic_axes, torch.export.Dim.DYNAMIC) for spec in signature.inputs
     )
     adapted = adapt_torch(module, signature)
-    with torch.no_grad(), keep_whole(), _explained(signature):
+    with torch.no_grad(), sizes_kept(), _explained(signature):
         program = torch.export.export(adapted, tensors, dynamic_shapes=dynamic)
-    branches = _branches(program)
-    if branches:
+    chosen = branches(program)
+    if chosen:
         raise UnsupportedModelError(
             "the model branches on a size that the signature calls dynamic "
             f"({', '.join(signature.axes)}), and an export keeps one branch only:\n"
-            + "\n".join(f"  {branch}" for branch in branches)
+            + "\n".join(f"  {branch}" for branch in chosen)
             + "\nfix that axis in the signature, or compute without the branch"
         )
     return program
@@ -87,21 +86,6 @@ def _explained(signature: Signature) -> Iterator[None]:
         raise
     except Exception as e:  # PyTorch raises many kinds, and all of them are about the model
         raise UnsupportedModelError(_explain(e, signature)) from e
-
-
-def _branches(program: Program) -> list[str]:
-    """Return the lines of the user's model that branch on dynamic sizes.
-
-    PyTorch records every comparison of sizes that tracing relied on. Those of its own code say
-    that the sizes fit the ops (TensorFlow finds that too); those of the user's code chose a path.
-    """
-    for node in program.graph.nodes:
-        mode = getattr(node.meta.get("val"), "fake_mode", None)
-        if mode is not None and mode.shape_env is not None:
-            frames = [guard.sloc.framework_loc for guard in mode.shape_env.guards]
-            own = [f for f in frames if hasattr(f, "filename") and not is_inside(Path(f.filename))]
-            return list(dict.fromkeys(f"{f.filename}:{f.lineno}: {f.line}" for f in own))
-    return []
 
 
 def _decompositions() -> Any:

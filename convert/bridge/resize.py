@@ -51,13 +51,16 @@ class Axis:
             return True
         return not self.fixed and self.factor == int(self.factor)
 
-    def scale(self, xp: Any) -> Any:
-        """Return the step in the old axis: a number, or a float32 scalar tensor."""
+    @property
+    def scale(self) -> Any:
+        """The step in the old axis: a number, or a float32 scalar tensor."""
         if self.factor:
             return 1 / self.factor
-        if self.fixed:
-            return self.old / self.new
-        return tnp.float32(self.old) / tnp.float32(self.new)
+        return self.old / self.new if self.fixed else _divided(self.old, self.new)
+
+
+def _divided(a: Size, b: Size) -> Tensor:
+    return tf.cast(a, tf.float32) / tf.cast(b, tf.float32)
 
 
 def _axes(t: Tensor, wanted: Sequence[Size] | None, factors: Factors, out: Out) -> list[Axis]:
@@ -135,11 +138,11 @@ def _kernel_agrees(axis: Axis, half: float) -> bool:
 def _nearest_places(axis: Axis, half: float) -> Any:
     """Return the old place for every new one, with a scale in float32 as PyTorch has."""
     if axis.fixed:
-        scale = np.float32(axis.scale(np))
+        scale = np.float32(axis.scale)
         kind = np.float64 if half else np.float32
         places = np.floor((np.arange(axis.new, dtype=kind) + kind(half)) * scale)
         return np.minimum(places.astype(np.int32), axis.old - 1)
-    places = tf.floor((tf.cast(tf.range(axis.new), tf.float32) + half) * axis.scale(tnp))
+    places = tf.floor((tf.cast(tf.range(axis.new), tf.float32) + half) * axis.scale)
     return tf.minimum(tf.cast(places, tf.int32), axis.old - 1)
 
 
@@ -220,13 +223,13 @@ def _matrix(axis: Axis, corners: bool, weights: Callable[..., Any], dtype: Any) 
     """Return the weights (new size, old size) of one axis: in float64 where it is fixed."""
     if axis.fixed:
         new, old = (np.arange(size, dtype=np.float64) for size in (axis.new, axis.old))
-        step = (axis.old - 1) / max(axis.new - 1, 1) if corners else axis.scale(np)
+        step = (axis.old - 1) / max(axis.new - 1, 1) if corners else axis.scale
         matrix: Array = weights(np, new[:, None], old[None, :], step, corners)
         return matrix.astype(dtype.as_numpy_dtype)
     new, old = (tf.cast(tf.range(size), tf.float32) for size in (axis.new, axis.old))
-    step = axis.scale(tnp)
+    step = axis.scale
     if corners:
-        step = tnp.float32(axis.old - 1) / tnp.float32(tnp.maximum(axis.new - 1, 1))
+        step = _divided(axis.old - 1, tf.maximum(axis.new - 1, 1))
     return tf.cast(weights(tnp, new[:, None], old[None, :], step, corners), dtype)
 
 
@@ -250,7 +253,7 @@ def _cubic(xp: Any, i: Any, j: Any, step: Any, corners: bool) -> Any:
     for neighbour in (-1, 0, 1, 2):
         at = xp.clip(first + neighbour, 0, xp.max(j))  # the edge counts for what lies beyond
         weight = _keys(xp, xp.abs(place - first - neighbour), -0.75)
-        total = total + weight * (at == j).astype(place.dtype)
+        total = total + xp.where(at == j, weight, 0 * weight)
     return total
 
 
@@ -273,9 +276,11 @@ def _wide(
     xp: Any, i: Any, j: Any, step: Any, support: int, kernel: Callable[[Any], Any]
 ) -> Any:  # fmt: skip
     """Stretch a kernel over the step, cut it at whole places and make its sum 1."""
-    width = xp.maximum(step, 1.0)
+    width = step if isinstance(step, float) and step > 1 else xp.maximum(step, 0 * step + 1)
     centre = (i + 0.5) * step
-    low, high = (xp.floor(centre + sign * support * width + 0.5) for sign in (-1, 1))
+    reach = support * width
+    low, high = xp.floor(centre - reach + 0.5), xp.floor(centre + reach + 0.5)
     inside = (j >= low) & (j < high)
-    weights = kernel(xp.abs(j + 0.5 - centre) / width) * inside.astype(centre.dtype)
+    weights = kernel(xp.abs(j + 0.5 - centre) / width)
+    weights = xp.where(inside, weights, 0 * weights)
     return weights / xp.sum(weights, axis=1, keepdims=True)

@@ -37,4 +37,5 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "torch.sym_max": _extreme(max, "maximum"),
     "torch.sym_min": _extreme(min, "minimum"),
     "torch.sym_float": _float,
+    "math.trunc": lambda a: int(a) if isinstance(a, int | float) else tf.cast(a, tf.int32),
 }

@@ -1,17 +1,17 @@
 """Recurrent layers, kept as one op each while PyTorch traces a model.
 
 PyTorch unrolls ``nn.LSTM``, ``nn.GRU`` and ``nn.RNN`` step by step when it traces them, so that the
-sequence's length becomes a constant. Under `keep_whole` they are recorded as two ops of this
-package instead, ``shipworthy::lstm`` and ``shipworthy::rnn``, which the bridge and the ONNX export
-write as loops. Packed sequences are recorded as what they are: padded sequences and their lengths.
+sequence's length becomes a constant. They are recorded as two ops of this package instead,
+``shipworthy::lstm`` and ``shipworthy::rnn``, which the bridge and the ONNX export write as loops.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
+
+from shipworthy.convert.bridge.packed import packed_as
 
 NAMESPACE = "shipworthy"
 LSTM = f"{NAMESPACE}.lstm.default"
@@ -20,18 +20,18 @@ _SETTINGS = (
     "Tensor[] weights, Tensor? lengths, bool biases, int layers, bool bidirectional, "
     "bool batch_first"
 )
-# The function behind a layer -> the kind of its cells.
-_CELLS = {"lstm": "lstm", "gru": "gru", "rnn_tanh": "rnn_tanh", "rnn_relu": "rnn_relu"}
+# The functions behind the layers, which are the kinds of their cells too.
+CELLS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 @functools.cache
-def _library() -> Any:
+def library() -> Any:
     """Define the two ops; they live as long as the library that is returned."""
     import torch
 
-    library = torch.library.Library(NAMESPACE, "DEF")
-    library.define(f"lstm(Tensor x, Tensor h, Tensor c, {_SETTINGS}) -> (Tensor, Tensor, Tensor)")
-    library.define(f"rnn(str kind, Tensor x, Tensor h, {_SETTINGS}) -> (Tensor, Tensor)")
+    own = torch.library.Library(NAMESPACE, "DEF")
+    own.define(f"lstm(Tensor x, Tensor h, Tensor c, {_SETTINGS}) -> (Tensor, Tensor, Tensor)")
+    own.define(f"rnn(str kind, Tensor x, Tensor h, {_SETTINGS}) -> (Tensor, Tensor)")
 
     def lstm(x: Any, h: Any, c: Any, *settings: Any) -> Any:
         return _computed("lstm", x, (h, c), *settings)
@@ -46,16 +46,16 @@ def _library() -> Any:
         return _outputs(x, h, settings[-2]), torch.empty_like(h)
 
     for name, values, shapes in (("lstm", lstm, lstm_shapes), ("rnn", rnn, rnn_shapes)):
-        library.impl(name, values, "CompositeExplicitAutograd")
-        torch.library.register_fake(f"{NAMESPACE}::{name}", shapes, lib=library)
-    return library
+        own.impl(name, values, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"{NAMESPACE}::{name}", shapes, lib=own)
+    return own
 
 
 def whole_ops() -> dict[str, Any]:
     """Return the two ops by the names they have in a traced graph."""
     import torch
 
-    _library()
+    library()
     own = getattr(torch.ops, NAMESPACE)
     return {LSTM: own.lstm.default, RNN: own.rnn.default}
 
@@ -94,46 +94,28 @@ def _computed(
     return (y, *(part.index_select(1, packed.unsorted_indices) for part in last))
 
 
-@contextmanager
-def keep_whole() -> Iterator[None]:
-    """Record recurrent layers as one op each in everything that is traced in this context."""
-    _library()
-    with _mode()():
-        yield
+def record(kind: str, args: Sequence[Any]) -> Any:
+    """Record a call of the function behind a layer; NotImplemented if it is none of those.
 
-
-@functools.cache
-def _mode() -> Any:
-    from torch.overrides import TorchFunctionMode
-
-    class Whole(TorchFunctionMode):
-        """Stands between the layers and the functions that would be unrolled."""
-
-        def __torch_function__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            kind = _CELLS.get(getattr(function, "__name__", ""))
-            if kind and _is_builtin(function) and not kwargs:
-                return _recorded(kind, args)
-            return function(*args, **(kwargs or {}))
-
-    return Whole
-
-
-def _is_builtin(function: Any) -> bool:
-    """Tell whether a function is PyTorch's own, not one of the user's with the same name."""
+    Parameters
+    ----------
+    kind : name of PyTorch's function: one of `CELLS`.
+    args : what the layer gives it, see ``torch.nn.RNNBase``: padded sequences and a batch-first
+        flag, or the values of a packed sequence, its batch sizes and no flag.
+    """
     import torch
 
-    name = function.__name__
-    return function is getattr(torch, name, None) or function == getattr(torch._VF, name, None)
-
-
-def _recorded(kind: str, args: Sequence[Any]) -> Any:
-    import torch
-
-    x, state, weights, biases, layers, _, _, bidirectional, batch_first = args
-    settings = (list(weights), None, biases, layers, bidirectional, batch_first)
     own = getattr(torch.ops, NAMESPACE)
+    packed = packed_as(args[1])
+    if packed is None:
+        x, state, weights, biases, layers, _, _, bidirectional, batch_first = args
+        settings = (list(weights), None, biases, layers, bidirectional, batch_first)
+    else:
+        data, lengths, state, weights, biases, layers, _, _, bidirectional = args
+        x = packed.rows(data)
+        settings = (list(weights), lengths, biases, layers, bidirectional, False)
     if kind == "lstm":
-        return own.lstm(x, *state, *settings)
-    return own.rnn(kind, x, state, *settings)
+        y, *last = own.lstm(x, *state, *settings)
+    else:
+        y, *last = own.rnn(kind, x, state, *settings)
+    return (y if packed is None else y.flatten(0, 1), *last)

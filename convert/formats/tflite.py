@@ -7,6 +7,7 @@ and outputs have the canonical names, and builtin operators only: LiteRT has no 
 from __future__ import annotations
 
 import re
+import tempfile
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from shipworthy.convert.calling import (
 from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
 from shipworthy.convert.formats.tflite_reshape import fix_reshapes
 from shipworthy.convert.original import first_line
+from shipworthy.convert.rewrite.prepare import Prepared, prepare
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
 from shipworthy.models.spec import Signature, Source
 
@@ -62,20 +64,44 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 @hop("saved_model", "tflite", packages=("tensorflow", "ai-edge-litert", "flatbuffers"))
 def from_saved_model(original: Artifact, source: Source, path: Path) -> Converted:
     """Convert the parent SavedModel with `tf.lite.TFLiteConverter`."""
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(original.path), signature_keys=[SIGNATURE], tags={TAG}
-    )
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        content = converter.convert()
-    except Exception as e:
-        raise UnsupportedModelError(_why_refused(e)) from e
+    prepared = prepare(original.path, "tflite", narrow=not _is_wide(source.signature))
+    content = _convert(prepared)
     content, count = fix_reshapes(content)
     path.write_bytes(content)
-    options = {"operators": ["TFLITE_BUILTINS"], "static_reshapes": count}
-    return _converted(source.signature, {}, path, options=options)
+    options = {
+        "operators": ["TFLITE_BUILTINS"],
+        "static_reshapes": count,
+        "replaced_operators": sorted(prepared.replaced),
+    }
+    notes = ()
+    if prepared.narrowed:
+        notes = (
+            f"TFLite has no float64 arithmetic: {len(prepared.narrowed)} operators, the first "
+            f"at {prepared.narrowed[0]}, compute in float32.",
+        )
+    return _converted(source.signature, {}, path, options=options, notes=notes)
+
+
+def _is_wide(signature: Signature) -> bool:
+    return any(spec.dtype == "float64" for spec in (*signature.inputs, *signature.outputs))
+
+
+def _convert(prepared: Prepared) -> bytes:
+    """Convert a prepared function by way of a SavedModel, which keeps the names."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.original = prepared.loaded
+    with tempfile.TemporaryDirectory(prefix="shipworthy-tflite-") as folder:
+        tf.saved_model.save(module, folder, signatures={SIGNATURE: prepared.concrete})
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=[SIGNATURE], tags={TAG}
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            return bytes(converter.convert())
+        except Exception as e:
+            raise UnsupportedModelError(_why_refused(e)) from e
 
 
 def _converted(

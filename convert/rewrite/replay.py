@@ -57,7 +57,7 @@ def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) ->
     Returns
     -------
     tuple
-        A concrete function of the same inputs, outputs and variables; and what was done.
+        A traced `tf.function` of the same inputs, outputs and variables; and what was done.
     """
     import tensorflow as tf
 
@@ -74,6 +74,8 @@ def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) ->
         values: dict[str, Any] = {name: [tensor] for name, tensor in outside.items()}
         values |= {n: [told_in(t)] for n, t in zip(arguments.values(), tensors, strict=True)}
         body = _Body(told, graph.node, values)
+        for variable in function.variables:  # for those who freeze them
+            tf.compat.v1.get_default_graph().watch_variable(variable)
         with _no_scope():
             found = {key: body.get(tensor.name) for key, tensor in results.items()}
             return {
@@ -87,7 +89,9 @@ def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) ->
         return tf.cast(tensor, tf.float32) if narrow and tensor.dtype == tf.float64 else tensor
 
     signature = [tf.TensorSpec(specs[key].shape, specs[key].dtype, key) for key in arguments]
-    return tf.function(infer, signature, autograph=False).get_concrete_function(), told
+    traced = tf.function(infer, signature, autograph=False)
+    traced.get_concrete_function()
+    return traced, told
 
 
 def _argument_names(function: Any) -> dict[str, str]:
@@ -323,12 +327,11 @@ def _shapes(node: Node, initial: Sequence[Any]) -> list[Any]:
 
     told = [tf.TensorShape(shape) for shape in node.attributes["output_shapes"].list.shape]
     told += [tf.TensorShape(None)] * (len(initial) - len(told))
-    found = []
-    for shape, value in zip(told, initial, strict=True):
-        if value.dtype == tf.variant or shape.rank is None:
-            shape = tf.TensorShape(None if value.dtype == tf.variant else value.shape)
-        found.append(shape)
-    return found
+    variants = [dtype == tf.variant.as_datatype_enum for dtype in node.attributes["T"].list.type]
+    return [
+        value.shape if variant or shape.rank is None else shape
+        for shape, value, variant in zip(told, initial, variants, strict=True)
+    ]
 
 
 def _written(told: Replay, name: str, initial: Sequence[Any], place: int) -> Any:

@@ -209,6 +209,10 @@ def resizing() -> list[tuple[Any, ...]]:
                      {"size": (4, 5), "align_corners": True})
     ]  # fmt: skip
     rows += [
+        ("bicubic antialias any size", "_upsample_bicubic2d_aa.vec",
+         resized("bicubic", antialias=True, scale_factor=0.6), "N 3 H W"),
+        ("bilinear antialias any size", "_upsample_bilinear2d_aa.vec",
+         resized("bilinear", antialias=True, size=(4, 20)), "N 3 H W"),
         ("area", "_adaptive_avg_pool2d.default", resized("area", size=(3, 4)), "N 3 7 8"),
         ("area factor", "_adaptive_avg_pool2d.default",
          resized("area", scale_factor=0.5), "N 3 8 6"),

@@ -15,7 +15,9 @@ import pytest
 
 from shipworthy.convert.artifact import Artifact, hash_content, size_bytes, write_json
 from shipworthy.convert.cases import TASK, PlannedCase
+from shipworthy.convert.hop import HopRequest
 from shipworthy.convert.noise import NoiseRun
+from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.convert.seal import seal
@@ -274,12 +276,14 @@ class FakeRunner:
     asked : ``(artifact, cases)`` of every call.
     facts : fields of `Run` that it says otherwise.
     spoil : ``spoil(case, array)`` returns what is written for a case, or raises.
+    latency_ns : of every timed run.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[Path, list[runners.CaseFiles]]] = []
         self.facts: dict[str, Any] = {}
         self.spoil: Any = lambda case, y: y
+        self.latency_ns = 90
 
     def find(self, runtime: str) -> runners.Runner:
         """Stand in for `runners.find`."""
@@ -310,8 +314,58 @@ class FakeRunner:
         }
         if timing is not None:
             loop = {"case": timing.case, "warmup": timing.warmup, "wall_ns": 9000, "cpu_ns": 8999}
-            said["bench"] = loop | {"latencies_ns": [90] * timing.min_runs}
+            said["bench"] = loop | {"latencies_ns": [self.latency_ns] * timing.min_runs}
         return make_run(**said | self.facts)
+
+
+class FakeLaunch:
+    """Writes what a hop or a reference would, or fails as a test wants.
+
+    Attributes
+    ----------
+    faults : route, or ``"<framework> original"`` -> what to do in its work folder instead.
+    fixed : route -> axes that its artifact does not keep, with their sizes.
+    begun : what was launched.
+    """
+
+    def __init__(self, made: Folder) -> None:
+        self.made = made
+        self.faults: dict[str, Any] = {}
+        self.fixed: dict[str, dict[str, int]] = {}
+        self.begun: list[str] = []
+
+    def __call__(
+        self, framework: str, module: str, argv: Sequence[str], *, log: Path, timeout: float,
+        env: Mapping[str, str],
+    ) -> Outcome:  # fmt: skip
+        """Stand in for `shipworthy.convert.launch`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("loading\nlast line of the log\n")
+        if module == "shipworthy.convert.reference":
+            options = dict(zip(argv[::2], argv[1::2], strict=True))
+            name, work = f"{framework} original", Path(options["--out"])
+        else:
+            request = HopRequest(**json.loads(Path(argv[0]).read_text()))
+            name, work = request.route, Path(request.folder)
+        self.begun.append(name)
+        if name in self.faults:
+            ended: Outcome = self.faults[name](work)
+            return ended
+        if name.endswith(" original"):
+            self.made.make_reference(framework, into=work, key=options["--key"])
+        else:
+            fixed = self.fixed.get(name, {})
+            axes = tuple(axis for axis in self.made.signature.axes if axis not in fixed)
+            self.made.make_artifact(
+                request.framework, request.route.split(">")[-1], into=work, route=request.route,
+                key=request.key, command=request.command, fixed_axes=fixed, dynamic_axes=axes,
+            )  # fmt: skip
+        return Outcome(0, 0.1, False, timeout)
+
+
+@pytest.fixture
+def launch(made: Folder) -> FakeLaunch:
+    return FakeLaunch(made)
 
 
 @pytest.fixture

@@ -1,24 +1,22 @@
 """The whole way for one model. The processes of originals, hops and runners are played."""
 
-import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shipworthy.convert.artifact import read_artifact, write_json
-from shipworthy.convert.export import ExportError, Place, read_failure
-from shipworthy.convert.hop import HopRequest
+from shipworthy.convert.export import ExportError, read_failure
 from shipworthy.convert.launch import launch_fresh
+from shipworthy.convert.place import Place
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.models import zoo
-from shipworthy.models.spec import FRAMEWORKS
+from shipworthy.models.subject import Subject
 from shipworthy.models.training import TrainingError
-from shipworthy.serve import pipeline
+from shipworthy.serve import contest, pipeline
 from shipworthy.serve.bench import Settings, read_benchmark
 from shipworthy.serve.folder import ask_for
 from shipworthy.serve.judge import read_validation
@@ -26,6 +24,7 @@ from shipworthy.serve.pipeline import Job
 from shipworthy.serve.records import collect
 from shipworthy.serve.runners import RunnerError
 
+FRAMEWORKS = ("pytorch", "tensorflow")
 EVERY = [(framework, format_) for framework in FRAMEWORKS for format_ in FORMATS]
 FAST = Settings(processes=2, warmup=1, min_runs=3, max_runs=3, min_ns=0)
 
@@ -47,40 +46,6 @@ FAILURES = {
 }  # fmt: skip
 
 
-class FakeLaunch:
-    """Writes what a hop or a reference would, or fails as a test wants.
-
-    Attributes
-    ----------
-    faults : route, or ``"<framework> original"`` -> what to do in its work folder instead.
-    begun : what was launched.
-    """
-
-    def __init__(self, made):
-        self.made, self.faults, self.begun = made, {}, []
-
-    def __call__(self, framework, module, argv, *, log, timeout, env):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("loading\nlast line of the log\n")
-        if module == "shipworthy.convert.reference":
-            options = dict(zip(argv[::2], argv[1::2], strict=True))
-            name, work = f"{framework} original", Path(options["--out"])
-        else:
-            request = HopRequest(**json.loads(Path(argv[0]).read_text()))
-            name, work = request.route, Path(request.folder)
-        self.begun.append(name)
-        if name in self.faults:
-            return self.faults[name](work)
-        if name.endswith(" original"):
-            self.made.make_reference(framework, into=work, key=options["--key"])
-        else:
-            self.made.make_artifact(
-                request.framework, request.route.split(">")[-1], into=work, route=request.route,
-                key=request.key, command=request.command,
-            )  # fmt: skip
-        return Outcome(0, 0.1, False, timeout)
-
-
 @pytest.fixture
 def made(made):
     """A model of few cases, because it is exported often."""
@@ -88,17 +53,13 @@ def made(made):
 
 
 @pytest.fixture
-def launch(made):
-    return FakeLaunch(made)
-
-
-@pytest.fixture
-def export(made, launch, fake_runner, in_zoo):
-    """Export and judge the model; returns the events."""
+def export(made, launch, fake_runner, in_zoo, monkeypatch):
+    """Export and judge the model by the first route to each cell; returns the events."""
     in_zoo(made)
+    monkeypatch.setattr(contest, "find_routes", lambda *words: find_routes(*words)[:1])
 
     def export(lost=None, frameworks=FRAMEWORKS, formats=tuple(FORMATS)):
-        job = Job(made.model, tuple(frameworks), tuple(formats), made.out, 1, 5.0)
+        job = Job(Subject(made.model), tuple(frameworks), tuple(formats), made.out, 1, 5.0)
         ask_for(made.out, made.model, job.cells)
         with ThreadPoolExecutor(2) as executor:
             return list(pipeline.export(job, executor, launch, lost or {}))
@@ -151,12 +112,12 @@ def test_only_what_is_asked_for_is_made(export, made, launch):
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_one_hop_that_fails_is_one_failed_cell(export, made, launch, failure):
-    launch.faults["pytorch>tflite"], told = FAILURES[failure]
+    launch.faults["pytorch>saved_model>tflite"], told = FAILURES[failure]
     events = export()
     lost = ("pytorch", "tflite")
     assert statuses(made) == dict.fromkeys(EVERY, "passed") | {lost: "failed"}
     assert told in reasons(made)[lost]
-    assert ends(events)["pytorch>tflite"] == "failed"
+    assert ends(events)["pytorch>saved_model>tflite"] == "failed"
     assert ends(events)["pytorch/tflite in litert"] == "skipped"
 
 
@@ -219,7 +180,7 @@ def test_a_training_that_fails_fails_its_frameworks_cells(export, made, launch, 
             raise TrainingError("accuracy 0.91 is below 0.98")
 
     monkeypatch.setattr(zoo, "ensure_trained", ensure_trained)
-    lost = pipeline.train(Job(made.model, FRAMEWORKS, tuple(FORMATS), made.out))
+    lost = pipeline.train(Job(Subject(made.model), FRAMEWORKS, tuple(FORMATS), made.out))
     assert set(lost) == {"pytorch"}
     export(lost)
     assert statuses(made) == {
@@ -264,7 +225,7 @@ def test_a_surprise_in_a_process_start_is_a_failed_cell(export, made, launch, st
 def test_a_surprise_in_a_judgement_is_a_failed_cell(export, made, monkeypatch, where, before):
     if before:
         export()
-    owner = pipeline if where == "judge_cell" else pipeline.bench
+    owner = contest if where == "judge_cell" else contest.bench
     usual = getattr(owner, where)
 
     def sometimes(*words, **options):
@@ -300,12 +261,12 @@ def test_a_wrong_answer_fails_its_cell_and_keeps_the_artifact(
 
 
 def test_what_failed_is_tried_again_and_what_passed_is_not(export, made, launch):
-    launch.faults["pytorch>tflite"], _ = FAILURES["crash"]
+    launch.faults["pytorch>saved_model>tflite"], _ = FAILURES["crash"]
     export()
     launch.faults.clear()
     launch.begun.clear()
     export()
-    assert launch.begun == ["pytorch>tflite"]
+    assert launch.begun == ["pytorch>saved_model>tflite"]
     assert statuses(made) == dict.fromkeys(EVERY, "passed")
 
 
@@ -339,10 +300,10 @@ def copied(value):
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
-def test_every_step_can_go_to_another_process(made, tmp_path):
-    job = Job(made.model, FRAMEWORKS, tuple(FORMATS), made.out)
-    routes = {cell: find_routes(*cell)[0] for cell in job.cells}
-    steps = list(pipeline._steps(job, routes, Place(made.out), launch_fresh))
+def test_every_step_can_go_to_another_process(made, in_zoo):
+    in_zoo(made)
+    job = Job(Subject(made.model), FRAMEWORKS, tuple(FORMATS), made.out)
+    steps = contest.Contest(job, Place(made.out), launch_fresh).next_steps()
     assert len(steps) == 18
     for step in steps:
         again = copied(step.run)
@@ -350,7 +311,7 @@ def test_every_step_can_go_to_another_process(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [ExportError("why", "how", "logs/where.log"), pipeline.CellError("why")]
+    "error", [ExportError("why", "how", "logs/where.log"), contest.CellError("why")]
 )
 def test_what_a_step_raises_comes_back_whole(error):
     again = copied(error)
@@ -368,7 +329,7 @@ def test_validating_judges_whatever_lies_there_again(export, made, fake_runner):
     fake_runner.asked.clear()
     made.make_artifact("pytorch", "torchscript")
     events = validate(made, EVERY)
-    assert len(fake_runner.asked) == 6  # two SavedModels on the way among them
+    assert len(fake_runner.asked) == 7  # two SavedModels on the way among them
     assert set(ends(events).values()) == {"done"}
     fake_runner.spoil = lambda case, y: y * np.float32(1.001)
     assert set(ends(validate(made, EVERY)).values()) == {"failed"}
@@ -409,12 +370,15 @@ def test_cells_that_stand_side_by_side_are_measured_in_one_run(export, made):
 
 
 def test_what_does_not_pass_is_not_timed(export, made, launch, fake_runner):
-    launch.faults["pytorch>tflite"], _ = FAILURES["crash"]
+    launch.faults["pytorch>saved_model>tflite"], _ = FAILURES["crash"]
     export(frameworks=["pytorch"], formats=["onnx", "tflite"])
     (made.cell() / "model.onnx").write_bytes(b"another")
     fake_runner.spoil = lambda case, y: -y
     events = measure(made)
-    assert ends(events) == {"pytorch/onnx in onnxruntime": "failed"}
+    assert ends(events) == {
+        "pytorch/onnx in onnxruntime": "failed",
+        "pytorch/saved_model in tensorflow": "failed",  # made on the way to TFLite
+    }
     assert statuses(made) == {("pytorch", "onnx"): "failed", ("pytorch", "tflite"): "failed"}
 
 

@@ -234,7 +234,7 @@ def test_records_are_of_what_was_asked_for_in_order(made):
     ask_for(made.out, made.model, [("tensorflow", "onnx")])
     records = every(made)
     assert [(r["framework"], r["format"], r["route"], r["status"]) for r in records] == [
-        ("pytorch", "tflite", "pytorch>tflite", "passed"),
+        ("pytorch", "tflite", "pytorch>saved_model>tflite", "passed"),
         ("tensorflow", "onnx", "tensorflow>saved_model>onnx", "passed"),
         ("tensorflow", "tflite", "tensorflow>saved_model>tflite", "passed"),
     ]

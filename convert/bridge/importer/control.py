@@ -27,7 +27,7 @@ def loop(node: Node, limit: Value, condition: Value, *first: Value, scope: Scope
         inner = _inner(scope, body.outer, around)
         inner.values.update(zip(body.inputs, (i, *state), strict=True))
         run_nodes(body.nodes, inner)
-        return [_own(inner.tensor(name)) for name in body.outputs]
+        return [inner.tensor(name) for name in body.outputs]
 
     go_on = torch.tensor(True) if condition is None else as_tensor(condition).reshape(())
     # The largest count that there is stands for none.
@@ -57,7 +57,7 @@ def scan(node: Node, *inputs: Value, scope: Scope) -> Any:
         slices = [one.index_select(0, i.reshape(1)).squeeze(0) for one in around[:count]]
         inner.values.update(zip(body.inputs, (*state[1:], *slices), strict=True))
         run_nodes(body.nodes, inner)
-        return [state[0], *(_own(inner.tensor(name)) for name in body.outputs)]
+        return [state[0], *(inner.tensor(name) for name in body.outputs)]
 
     steps = sequences[0].shape[0]
     trips = steps if isinstance(steps, torch.Tensor) else torch.tensor(steps)
@@ -81,7 +81,7 @@ def branch(node: Node, condition: Value, *, scope: Scope) -> Any:
         def run(around: Sequence[Tensor]) -> list[Tensor]:
             inner = _inner(scope, outer, around)
             run_nodes(plan.nodes, inner)
-            return [_own(inner.tensor(name)) for name in plan.outputs]
+            return [inner.tensor(name) for name in plan.outputs]
 
         return run
 
@@ -203,7 +203,3 @@ def _around(scope: Scope, names: Sequence[str]) -> list[Tensor]:
 def _inner(scope: Scope, names: Sequence[str], tensors: Sequence[Tensor]) -> Scope:
     return scope.inner(dict(zip(names, tensors, strict=True)))
 
-
-def _own(tensor: Tensor) -> Tensor:
-    """Return a tensor that may be returned: what is handed on unchanged counts as an input."""
-    return tensor.clone()

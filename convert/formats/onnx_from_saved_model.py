@@ -1,0 +1,109 @@
+"""SavedModel to ONNX: tf2onnx, on a graph in operators that it knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shipworthy.convert.artifact import Artifact
+from shipworthy.convert.calling import keep_names
+from shipworthy.convert.original import first_line
+from shipworthy.convert.rewrite.prepare import Prepared, prepare
+from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
+from shipworthy.models.spec import Signature, Source
+
+OPSET_TF2ONNX = 18  # the highest tf2onnx knows
+
+
+@hop("saved_model", "onnx", packages=("tf2onnx", "onnx", "tensorflow"))
+def from_saved_model(original: Artifact, source: Source, path: Path) -> Converted:
+    """Convert the parent SavedModel with tf2onnx."""
+    import onnx
+
+    prepared = prepare(original.path, "onnx")
+    model = _run_tf2onnx(prepared)
+    _refuse_foreign_operators(model)
+    _name_axes(model, source.signature)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    return Converted(
+        inputs=keep_names(source.signature.inputs, names(model.graph.input), path.name, {}),
+        outputs=keep_names(source.signature.outputs, names(model.graph.output), path.name, {}),
+        options={"opset": OPSET_TF2ONNX, "replaced_operators": sorted(prepared.replaced)},
+    )
+
+
+def names(values: Any) -> list[str]:
+    """Return the names of ONNX values."""
+    return [value.name for value in values]
+
+
+def _run_tf2onnx(prepared: Prepared) -> Any:
+    import tensorflow as tf
+    import tf2onnx.convert
+
+    function = prepared.function
+    with _quick_optimizers(), tf.device("/cpu:0"):
+        try:
+            model, _ = tf2onnx.convert.from_function(
+                function, function.input_signature, opset=OPSET_TF2ONNX
+            )
+        except Exception as e:
+            raise UnsupportedModelError(f"tf2onnx cannot convert the model: {first_line(e)}") from e
+    return model
+
+
+@contextmanager
+def _quick_optimizers() -> Iterator[None]:
+    """Let tf2onnx optimise in place; by default it copies the model for each of its passes."""
+    usual = os.environ.get("TF2ONNX_CATCH_ERRORS")
+    os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
+    try:
+        yield
+    finally:
+        if usual is None:
+            del os.environ["TF2ONNX_CATCH_ERRORS"]
+        else:
+            os.environ["TF2ONNX_CATCH_ERRORS"] = usual
+
+
+def _refuse_foreign_operators(model: Any) -> None:
+    """Raise for operators that ONNX does not define: tf2onnx leaves them in and reports success."""
+    import onnx
+
+    versions = {opset.domain: opset.version for opset in model.opset_import}
+    foreign: dict[str, str] = {}
+    for node in _nodes(model.graph):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if not onnx.defs.has(node.op_type, versions.get(domain, 0), domain):
+            foreign.setdefault(node.op_type, node.name)
+    if foreign:
+        told = ", ".join(f"{kind} (at {name})" for kind, name in foreign.items())
+        raise UnsupportedModelError(
+            f"tf2onnx left operators in the graph that ONNX does not have: {told}. Write the "
+            "layers they come from with other operations, or deploy another format"
+        )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _name_axes(model: Any, signature: Signature) -> None:
+    """Give the dynamic axes the names they have in the signature."""
+    specs = {spec.name: spec for spec in (*signature.inputs, *signature.outputs)}
+    for value in (*model.graph.input, *model.graph.output):
+        spec = specs.get(value.name)
+        dims = value.type.tensor_type.shape.dim
+        if spec is None or len(dims) != len(spec.shape):
+            continue
+        for position, axis in spec.dynamic_axes.items():
+            if not dims[position].HasField("dim_value"):
+                dims[position].dim_param = axis
