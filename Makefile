@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 ROOMS := models convert serve report cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export bench report test test-fast test-matrix test-slow lint lock clean
+.PHONY: help setup export bench report test test-fast test-matrix test-corpus test-slow lint lock clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,14 +44,17 @@ bench: setup  ## Measure the artifacts in OUT again
 report: setup  ## Write the reports in OUT again
 	@$(BIN)/shipworthy report "$(or $(OUT),out/$(MODEL))" $(ARGS)
 
-test: setup test-fast test-matrix test-slow  ## Run every test
+test: setup test-fast test-matrix test-corpus test-slow  ## Run every test
 
 # The bridge has matrix tests alone, and collecting its cases takes seconds.
 test-fast: $(INSTALLED)  ## The tier that needs no framework
-	@$(BIN)/python -m pytest -m "not matrix and not slow" -n $(JOBS) --ignore-glob="*/test_bridge_*" $(ARGS)
+	@$(BIN)/python -m pytest -m "not matrix and not slow and not corpus" -n $(JOBS) --ignore-glob="*/test_bridge_*" $(ARGS)
 
 test-matrix: setup  ## All conversions, in parallel
 	@$(BIN)/python -m pytest -m "matrix and not slow" -n $(JOBS) --dist loadfile $(ARGS)
+
+test-corpus: setup  ## Models of many kinds, brought as a user brings them
+	@$(BIN)/python -m pytest tests/corpus -m corpus -n $(JOBS) $(ARGS)
 
 test-slow: setup  ## What takes minutes
 	@$(BIN)/python -m pytest -m slow $(ARGS)

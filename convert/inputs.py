@@ -57,7 +57,10 @@ def find_inputs(given: Given, opened: Opened) -> Inputs:
         arrays = {name: as_array(name, value) for name, value in tensors.items()}
         arrays = _narrow(opened, arrays, tensors, notes)
         specs = [example_spec(name, value) for name, value in arrays.items()]
+        specs = [_override(spec, opened.specs) for spec in specs]
         cases = {"example": arrays} | cases
+    elif opened.specs:
+        specs, arguments = [_ranged(spec, cases) for spec in opened.specs], None
     elif declared or cases:
         specs = declared or [example_spec(n, v) for n, v in next(iter(cases.values())).items()]
         arguments = _by_name(opened, [spec.name for spec in specs])
@@ -234,6 +237,15 @@ def _own_inputs(opened: Opened) -> list[TensorSpec]:
         low = None if high is None else 0.0
         found.append(TensorSpec(_plain(tensor.name), str(tensor.dtype), tuple(shape), low, high))
     return found
+
+
+def _ranged(spec: TensorSpec, cases: Mapping[str, Mapping[str, Array]]) -> TensorSpec:
+    """Give a declared input the range of its real values, where there are any."""
+    for arrays in cases.values():
+        if spec.name in arrays and spec.low is None and spec.high is None:
+            seen = example_spec(spec.name, arrays[spec.name])
+            return replace(spec, low=seen.low, high=seen.high)
+    return spec
 
 
 def _override(spec: TensorSpec, declared: Sequence[TensorSpec]) -> TensorSpec:

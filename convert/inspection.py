@@ -52,7 +52,7 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
         for name, arrays in _checked(inputs).items()
     ]
     write_cases(cases, folder / "cases")
-    files = own_files(given)
+    files = own_files(given, opened.files)
     found = Found(
         framework=opened.framework,
         kind=opened.kind,
@@ -66,14 +66,18 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
     return found
 
 
-def own_files(given: Given) -> list[list[str]]:
+def own_files(given: Given, held: Sequence[Path] = ()) -> list[list[str]]:
     """Return every file that shapes the model, with its hash: what was given and what it imported.
 
     Of the modules loaded, those outside Python's and the packages' folders are the user's.
+
+    Parameters
+    ----------
+    held : files that belong to the one given, such as an ONNX model's external data.
     """
     places = [Path(p).resolve() for p in {*sysconfig.get_paths().values(), sys.prefix}]
     room = Path(__file__).resolve().parent.parent
-    paths = {Path(given.path)} | {Path(p) for p in (given.weights, given.inputs) if p}
+    paths = {Path(given.path), *held} | {Path(p) for p in (given.weights, given.inputs) if p}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py"):

@@ -36,11 +36,19 @@ class Original(Protocol):
 
 
 def open_original(source: Source, model: Any) -> Original:
-    """Wrap a loaded model of the source's framework."""
+    """Wrap a loaded model of the source's framework and kind."""
     if source.framework == "pytorch":
         from shipworthy.convert.original_torch import TorchOriginal
 
         return TorchOriginal(model, source.signature)
+    if source.kind == "onnx":
+        from shipworthy.convert.original_onnx import OnnxOriginal
+
+        return OnnxOriginal(model.path, source.signature)
+    if source.kind == "saved_model":
+        from shipworthy.convert.original_saved_model import SavedModelOriginal
+
+        return SavedModelOriginal(model, source.signature)
     from shipworthy.convert.original_keras import KerasOriginal
 
     return KerasOriginal(model, source.signature)
@@ -62,6 +70,10 @@ def run_float64(
     """
     if source.framework == "pytorch":
         from shipworthy.convert.original_torch import run_float64 as run
+    elif source.kind == "onnx":
+        from shipworthy.convert.original_onnx import run_float64 as run
+    elif source.kind == "saved_model":
+        from shipworthy.convert.original_saved_model import run_float64 as run
     else:
         from shipworthy.convert.original_keras import run_float64 as run
     return run(source, snapshot, inputs, check)

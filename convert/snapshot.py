@@ -64,13 +64,18 @@ def take_snapshot(source: Source, weights: Path | None, folder: Path) -> tuple[A
 
 
 def _copy(source: Source, folder: Path) -> Path:
-    """Copy the files that hold a model, so that every process loads the same ones."""
-    folder.mkdir()
+    """Copy the files that hold a model, so that every process loads the same ones.
+
+    What belongs to the first file keeps its place relative to it.
+    """
+    beside = source.files[0].parent
     for file in source.files:
+        target = folder / file.relative_to(beside)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
-            shutil.copytree(file, folder / file.name)
+            shutil.copytree(file, target)
         else:
-            shutil.copyfile(file, folder / file.name)
+            shutil.copyfile(file, target)
     return folder
 
 

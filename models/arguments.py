@@ -8,10 +8,15 @@ process as its author calls it, while all else sees a flat list of tensors.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 Arguments = Mapping[str, Any]
+# What a model may return beside tensors: it says the same at every call, or is no result.
+_PLAIN = (bool, int, float, str, bytes)
+_SYMBOLS = ("SymInt", "SymFloat", "SymBool")  # what torch.export has in place of numbers
 
 
 def describe(
@@ -35,6 +40,7 @@ def describe(
 
     def node(value: Any, name: str) -> dict[str, Any]:
         if is_tensor(value):
+            name = _plain(name, "input")
             while name in tensors:
                 name += "_"
             tensors[name] = value
@@ -91,22 +97,90 @@ def fill(arguments: Arguments, tensors: Mapping[str, Any]) -> tuple[list[Any], d
     )
 
 
+def rename(arguments: Arguments, names: Mapping[str, str]) -> Arguments:
+    """Return the arguments with other names for some tensors."""
+
+    def build(node: Mapping[str, Any]) -> dict[str, Any]:
+        ((kind, content),) = node.items()
+        if kind == "tensor":
+            return {kind: names.get(content, content)}
+        if kind == "dict":
+            return {kind: {key: build(value) for key, value in content.items()}}
+        if kind in ("list", "tuple"):
+            return {kind: [build(value) for value in content]}
+        return {kind: content}
+
+    return {
+        "args": [build(node) for node in arguments["args"]],
+        "kwargs": {name: build(node) for name, node in arguments["kwargs"].items()},
+    }
+
+
+def show(arguments: Arguments, shown: Mapping[str, str]) -> str:
+    """Write a call's arguments as in Python.
+
+    Parameters
+    ----------
+    shown : what stands for each tensor, such as ``float32[2, 4]``.
+    """
+
+    def text(node: Mapping[str, Any]) -> str:
+        ((kind, content),) = node.items()
+        if kind == "tensor":
+            return shown[content]
+        if kind == "dict":
+            return "{" + ", ".join(f"{k!r}: {text(v)}" for k, v in content.items()) + "}"
+        if kind in ("list", "tuple"):
+            inside = ", ".join(text(value) for value in content)
+            return f"[{inside}]" if kind == "list" else f"({inside})"
+        return repr(content)
+
+    words = [text(node) for node in arguments["args"]]
+    words += [f"{name}={text(node)}" for name, node in arguments["kwargs"].items()]
+    return ", ".join(words)
+
+
 def name_leaves(outputs: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
     """Yield every tensor of a model's answer with a name made of its path.
 
-    A single tensor is ``output``, those of a list or tuple ``output_0``, ``output_1``; in a dict
-    or a named tuple the keys are the names. None is nothing.
+    A single tensor is ``output``, those of a list or tuple ``output_0``, ``output_1``; in a dict,
+    a named tuple or a dataclass the keys are the names, with letters, digits and underscores for
+    what they have else. None, numbers and strings are no tensors and are left out.
     """
+    taken: set[str] = set()
+    for path, leaf in _leaves(outputs, name):
+        if not isinstance(leaf, _PLAIN) and type(leaf).__name__ not in _SYMBOLS:
+            found = _plain(path, name)
+            while found in taken:
+                found += "_"
+            taken.add(found)
+            yield found, leaf
+
+
+def name_constants(outputs: Any) -> list[str]:
+    """Return, as ``path = value``, what `name_leaves` leaves out of a model's answer."""
+    return [f"{p} = {v!r}" for p, v in _leaves(outputs, "output") if isinstance(v, _PLAIN)]
+
+
+def _leaves(outputs: Any, name: str) -> Iterator[tuple[str, Any]]:
     if outputs is None:
         return
     fields = getattr(outputs, "_fields", None)
     if isinstance(outputs, tuple) and fields:
         outputs = dict(zip(fields, outputs, strict=True))
+    elif dataclasses.is_dataclass(outputs) and not isinstance(outputs, Mapping | type):
+        outputs = {f.name: getattr(outputs, f.name) for f in dataclasses.fields(outputs)}
     if isinstance(outputs, Mapping):
         for key, value in outputs.items():
-            yield from name_leaves(value, str(key) if name == "output" else f"{name}_{key}")
+            yield from _leaves(value, str(key) if name == "output" else f"{name}_{key}")
     elif isinstance(outputs, list | tuple):
         for i, value in enumerate(outputs):
-            yield from name_leaves(value, f"{name}_{i}")
+            yield from _leaves(value, f"{name}_{i}")
     else:
         yield name, outputs
+
+
+def _plain(name: str, prefix: str) -> str:
+    """Return a name of ASCII letters, digits and underscores that begins with a letter."""
+    found = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return found if found[:1].isalpha() else f"{prefix}_{found}".rstrip("_")

@@ -55,5 +55,5 @@ MODEL = sentence_classifier(
     "lstm",
     "sentences of any length: embedding, LSTM with masked padding, dense layer",
     builds={"pytorch": build_pytorch, "tensorflow": build_keras},
-    recipe=Recipe(epochs=8, learning_rate=5e-3),
+    recipe=Recipe(epochs=5, learning_rate=5e-3),
 )

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from shipworthy.report import facts
+from shipworthy.report.attempts import attempt_lines
 from shipworthy.report.plots import draw_plots
 from shipworthy.report.records import Record, format_title, reason
 from shipworthy.report.rows import Row, describe_setting, fixed_note, headline, make_row, task_title
@@ -43,6 +44,7 @@ class Cell:
     timing: facts.Facts
     comparisons: list[Comparison]
     notes: list[str]
+    attempts: list[str]
     warnings: list[str]
     libraries: list[str]
     command: str
@@ -102,6 +104,7 @@ def _make_cell(number: int, record: Record) -> Cell:
         timing=facts.timing_facts(record),
         comparisons=[_make_comparison(c) for c in record["comparisons"] or []],
         notes=[plain(note) for note in record["notes"] or []],
+        attempts=attempt_lines(record),
         warnings=[plain(warning) for warning in record["warnings"] or []],
         libraries=[plain(library) for library in record["mapped_libraries"] or []],
         command=plain(record["command"] or ""),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from shipworthy.report import facts
+from shipworthy.report.attempts import attempt_lines
 from shipworthy.report.records import Record, cell_name, reason
 from shipworthy.report.rows import describe_setting, fixed_note, headline, make_row, task_title
 from shipworthy.report.units import plain
@@ -26,6 +27,7 @@ def make_markdown(records: Sequence[Record]) -> str:
         _table(records),
         *_failures(records),
         *_notes(records),
+        _folded("Other routes", _attempts(records)),
         _folded("Machine", facts.machine_facts(records)),
         _folded("Versions", facts.version_facts(records)),
         "Comparisons, plots and every setting are in `report.html`; raw latencies in "
@@ -82,6 +84,10 @@ def _notes(records: Sequence[Record]) -> list[str]:
         notes = [note for note in (fixed_note(record), *(record["notes"] or [])) if note]
         lines += [f"- {_escape(cell_name(record))}: {_escape(note)}" for note in notes]
     return ["\n".join(lines)] if lines else []
+
+
+def _attempts(records: Sequence[Record]) -> facts.Facts:
+    return [(cell_name(record), line) for record in records for line in attempt_lines(record)]
 
 
 def _folded(title: str, pairs: facts.Facts) -> str:

@@ -182,7 +182,7 @@ _FIELDS: dict[str, _Rule] = (
               "latencies_ns cold_starts_ns process_starts_ns loads_ns firsts_ns")
     | _fields("a list of strings", _list_of(_is_text),
               "dynamic_axes mapped_libraries notes warnings")
-    | _fields("a list of objects", _list_of(_is_object), "comparisons")
+    | _fields("a list of objects", _list_of(_is_object), "comparisons attempts")
     | _fields("an object", _is_object,
               "fixed_axes task_metric tools options machine runner_build")
 )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 from shipworthy.convert.artifact import write_text
 from shipworthy.models.errors import ShipworthyError
+from shipworthy.report.attempts import attempt_summary
 from shipworthy.report.records import Record, reason
 from shipworthy.serve import stats
 
@@ -105,6 +106,7 @@ def _make_cell(record: Record) -> dict[str, Any]:
         "first_ns": _median(record, "firsts_ns"),
         "peak_rss_bytes": record["peak_rss_bytes"] if passed else None,
         "python_free": record["python_free"],
+        "attempts": attempt_summary(record),
     }
 
 

@@ -42,25 +42,25 @@ def shipworthy():
 def once(shared):
     """Run a command once for all workers; who comes later is told the same end."""
 
-    def run(name, command):
+    def run(name, command, codes=(0,), seconds=SECONDS):
         ended = shared / f"{name}.ended.json"
         with (shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not ended.exists():
-                ended.write_text(json.dumps(_end_of([*map(str, command)])))
+                ended.write_text(json.dumps(_end_of([*map(str, command)], seconds)))
         end = json.loads(ended.read_text())
-        if end["code"] != 0:
+        if end["code"] not in codes:
             pytest.fail(f"{name}: {end['command']} ended with {end['code']}:\n{end['stderr']}")
 
     return run
 
 
-def _end_of(command):
+def _end_of(command, seconds):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
         code, stderr = done.returncode, done.stderr
     except subprocess.TimeoutExpired as e:
-        code, stderr = f"nothing within {SECONDS} s", (e.stderr or b"").decode(errors="replace")
+        code, stderr = f"nothing within {seconds} s", (e.stderr or b"").decode(errors="replace")
     return {"command": " ".join(command), "code": code, "stderr": stderr}
 
 

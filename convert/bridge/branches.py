@@ -38,9 +38,7 @@ def _is_check(file: str, line: int) -> bool:
     found: ast.stmt | None = None
     for statement in _statements(file):
         end = statement.end_lineno or statement.lineno
-        if statement.lineno <= line <= end and (
-            found is None or statement.lineno >= found.lineno
-        ):
+        if statement.lineno <= line <= end and (found is None or statement.lineno >= found.lineno):
             found = statement
     if isinstance(found, ast.If):
         return not found.orelse and isinstance(found.body[-1], ast.Raise)

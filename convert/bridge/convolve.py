@@ -101,9 +101,7 @@ def _volume(
 
 def _cuts(size: Size, kernel: int, dilation: int, stride: int) -> list[slice]:
     """Return, for every place of a kernel along an axis, the places of the input it meets."""
-    return [
-        slice(i * dilation, size - (kernel - 1 - i) * dilation, stride) for i in range(kernel)
-    ]
+    return [slice(i * dilation, size - (kernel - 1 - i) * dilation, stride) for i in range(kernel)]
 
 
 def _depth(place: int) -> Callable[[Any, Any], Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shipworthy.convert.bridge.table import table
+from shipworthy.convert.bridge.whole import NAMESPACE
 
 COMMAND = "python -m shipworthy.convert.bridge.coverage docs/coverage.md"
 
@@ -22,11 +23,10 @@ _OUTSIDE = {
         "rand.default", "randn.default", "randperm.default",
     ),
     "memory layout or a caller's buffer, which TensorFlow's tensors do not have": (
-        "as_strided.default", "atan2.out", "empty.memory_format", "empty_strided.default",
+        "as_strided.default", "atan2.out", "empty_strided.default",
         "resize_.default", "sym_is_contiguous.default", "sym_storage_offset.default",
         "sym_stride.int",
     ),
-    "values read back into Python, which tracing cannot follow": ("_local_scalar_dense.default",),
 }  # fmt: skip
 
 
@@ -103,12 +103,16 @@ def _status(name: str, entries: Mapping[str, str], decomposed: Iterable[str]) ->
     return "taken apart by PyTorch" if name in decomposed else "not yet"
 
 
+def _full(name: str) -> str:
+    return name if name.startswith(NAMESPACE) else f"aten.{name}"
+
+
 def _written(family: str) -> str:
     return f"`{family}.py`"
 
 
 def _table(rows: Mapping[str, str]) -> list[str]:
-    body = [f"| `aten.{name}` | {status} |" for name, status in rows.items()]
+    body = [f"| `{_full(name)}` | {status} |" for name, status in rows.items()]
     return ["| op | where |", "|---|---|", *body]
 
 

@@ -20,6 +20,12 @@ def full(sizes: Sequence[Size], fill: Any, dtype: Any = None, *, out: Out) -> Va
     return Value(fixed(tf.fill(shape, tf.cast(fill, out.dtype)), known))
 
 
+@aten("empty.memory_format")
+def empty(sizes: Sequence[Size], dtype: Any = None, *, out: Out) -> Value:
+    """Return a tensor whose elements are all written later; zeros until then."""
+    return full(sizes, 0, out=out)
+
+
 @aten("full_like.default", "fill.Scalar")
 def full_like(x: Value, fill: Any, dtype: Any = None, *, out: Out) -> Value:
     """Return a tensor as large as x, with one value everywhere."""

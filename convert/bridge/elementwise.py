@@ -11,7 +11,7 @@ from shipworthy.convert.bridge.value import Tensor, Value
 
 # The same function under the same name, in tf.math.
 for _name in (
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1",
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1",
     "log", "log1p", "reciprocal", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh",
 ):  # fmt: skip
 
@@ -20,6 +20,13 @@ for _name in (
         return x.like(getattr(tf.math, _name)(x.tensor))
 
     aten(f"{_name}.default")(_unary)
+
+
+@aten("abs.default")
+def absolute(x: Value) -> Value:
+    """Size of x; TFLite has it for some dtypes only."""
+    t = x.tensor
+    return x.like(tf.abs(t) if t.dtype.is_floating else tf.maximum(t, -t))
 
 
 @aten("neg.default")

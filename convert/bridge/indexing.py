@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shipworthy.convert.bridge.lazy import tf
-from shipworthy.convert.bridge.table import Out, UnsupportedUseError, aten
+from shipworthy.convert.bridge.table import Missing, UnsupportedUseError, aten
 from shipworthy.convert.bridge.value import Size, Tensor, Value, aligned, reshape
 
 Indices = Sequence[Value | None]
@@ -132,41 +132,170 @@ def index_put(x: Value, indices: Indices, values: Value, accumulate: bool = Fals
     """Return x with other elements where tensors point (``x[rows, columns] = values``)."""
     values = values.cast(x.dtype)
     given = [index for index in indices if index is not None]
-    first = next(dim for dim, index in enumerate(indices) if index is not None)
-    mask = given[0]
     one = math.prod(size or 0 for size in values.shape) == 1
-    if len(given) == 1 and mask.dtype == tf.bool and one and not accumulate:
-        # One value under a mask needs no places.
-        after = x.rank - first - mask.rank
-        shape = [1] * first + mask.sizes() + [1] * after
-        wide = Value(reshape(mask.plain, shape) if first or after else mask.plain)
-        chosen, new, old = _alike(wide, Value(tf.reshape(values.plain, [1] * x.rank)), x)
-        return x.like(tf.where(chosen, new, old))
+    if len(given) == 1 and given[0].dtype == tf.bool and one and not accumulate:
+        return _filled(x, given[0], indices.index(given[0]), values)
     places = _Places(x, _expanded(indices))
-    shape = places.index.shape.rank
-    # The indexed axis in front, as TensorFlow's scatter wants it, and the values' axes with it.
-    t = places.flat
-    front = [places.first, *(a for a in range(t.shape.rank) if a != places.first)]
-    sizes = [*places.before, *_sizes(places.index), *places.after]
-    wide = tf.broadcast_to(values.plain, tf.stack(sizes)) if values.rank < len(sizes) else None
-    if wide is None or values.shape != tuple(s if isinstance(s, int) else None for s in sizes):
-        wide = tf.broadcast_to(values.plain, tf.stack(sizes))
-    turn = [places.first + i for i in range(shape)]
-    turn = [*turn, *(a for a in range(len(sizes)) if a not in turn)]
-    moved = places.first != 0
-    t, wide = (tf.transpose(t, front), tf.transpose(wide, turn)) if moved else (t, wide)
-    t = _scattered(t, tf.expand_dims(places.index, -1), wide, "add" if accumulate else "update")
-    if moved:
-        t = tf.transpose(t, np.argsort(front))
+    first, count = places.first, places.index.shape.rank
+    new_axes = [Value(places.index).size(dim) for dim in range(count)]
+    wide = tf.broadcast_to(values.plain, tf.stack([*places.before, *new_axes, *places.after]))
+    # TensorFlow's scatter wants the indexed axis in front.
+    t, moved = _to_front(places.flat, first, 1), _to_front(wide, first, count)
+    t = _written(t, tf.expand_dims(places.index, -1), moved, accumulate)
+    t = tf.transpose(t, [*range(1, first + 1), 0, *range(first + 1, t.shape.rank)]) if first else t
     if len(places.indexed) > 1:
         t = reshape(t, [*places.before, *places.sizes, *places.after])
-    return Value(tf.transpose(t, np.argsort(places.order)) if list(places.order) != sorted(places.order) else t)
+    return Value(t, places.order)
 
 
-def _alike(*values: Value) -> list[Tensor]:
-    order = values[-1].order
-    return [value.arranged(order) for value in values]
+def _filled(x: Value, mask: Value, first: int, one: Value) -> Value:
+    """Return x with one value under a mask over some of its axes: it needs no places."""
+    wide = mask
+    if mask.rank < x.rank:
+        sizes = [1] * first + mask.sizes() + [1] * (x.rank - first - mask.rank)
+        wide = Value(reshape(mask.plain, sizes))
+    return x.like(tf.where(wide.arranged(x.order), tf.reshape(one.plain, []), x.tensor))
 
 
-def _sizes(t: Tensor) -> list[Size]:
-    return [Value(t).size(dim) for dim in range(t.shape.rank)]
+def _to_front(t: Tensor, first: int, count: int) -> Tensor:
+    if not first:
+        return t
+    chosen = list(range(first, first + count))
+    return tf.transpose(t, chosen + [axis for axis in range(t.shape.rank) if axis not in chosen])
+
+
+def _written(t: Tensor, places: Tensor, updates: Tensor, accumulate: bool) -> Tensor:
+    """Write along axis 0; where places repeat, add up or take any."""
+    if accumulate:
+        return t + tf.scatter_nd(places, updates, tf.shape(t))
+    return tf.tensor_scatter_nd_update(t, places, updates)
+
+
+class _Spread:
+    """What the scatter ops share: x as a vector, and for every element of an index its place."""
+
+    def __init__(self, x: Value, dim: int, index: Value) -> None:
+        self.x = x
+        self.index = index
+        sizes = [index.size(axis) for axis in range(x.rank)]
+        places = tf.zeros([], tf.int32)
+        for axis in range(x.rank):
+            along = tf.cast(index.plain, tf.int32)
+            if axis != x.dim(dim):
+                along = tf.reshape(tf.range(sizes[axis]), [-1] + [1] * (x.rank - axis - 1))
+            places = places * x.size(axis) + along
+        self.places = tf.reshape(places, [-1])
+        self.vector = tf.reshape(x.plain, [-1])
+
+    def updates(self, source: Any) -> Tensor:
+        """Return what is written, one element a place; the source may be larger than the index."""
+        if not isinstance(source, Value):
+            return tf.fill(tf.shape(self.places), tf.cast(source, self.x.dtype))
+        t = source.cast(self.x.dtype).plain
+        if source.shape != self.index.shape or None in source.shape:
+            t = t[tuple(slice(0, self.index.size(dim)) for dim in range(source.rank))]
+        return tf.reshape(t, [-1])
+
+    def shaped(self, vector: Tensor) -> Value:
+        """Return a vector in x's shape."""
+        return Value(reshape(vector, self.x.sizes()))
+
+
+@aten("scatter.src", "scatter.value")
+def scatter(x: Value, dim: int, index: Value, source: Any) -> Value:
+    """For every element of the index, write the source's to that place of an axis."""
+    if not x.rank:
+        return source if isinstance(source, Value) else full_value(x, source)
+    spread = _Spread(x, dim, index)
+    places = tf.expand_dims(spread.places, 1)
+    return spread.shaped(_written(spread.vector, places, spread.updates(source), False))
+
+
+def full_value(x: Value, number: Any) -> Value:
+    """Return a value like x with one number everywhere."""
+    return x.like(tf.fill(tf.shape(x.tensor), tf.cast(number, x.dtype)))
+
+
+@aten("scatter_add.default")
+def scatter_add(x: Value, dim: int, index: Value, source: Value) -> Value:
+    """For every element of the index, add the source's to that place of an axis."""
+    return scatter_reduce(x, dim, index, source, "sum")
+
+
+@aten("scatter_reduce.two", "scatter.reduce", "scatter.value_reduce")
+def scatter_reduce(
+    x: Value, dim: int, index: Value, source: Any, reduce: str, include_self: bool = True
+) -> Value:
+    """Reduce what falls on the same place, and what was there before unless told otherwise."""
+    if not x.rank:
+        raise UnsupportedUseError("a scatter with a reduction on a tensor without axes")
+    spread = _Spread(x, dim, index)
+    kind = {"add": "sum", "multiply": "prod", "amax": "max", "amin": "min", "mean": "sum"}
+    old, size = spread.vector, tf.size(spread.vector)
+
+    def segments(name: str, values: Tensor) -> Tensor:
+        return getattr(tf.math, f"unsorted_segment_{name}")(values, spread.places, size)
+
+    updates = spread.updates(source)
+    new = segments(kind.get(reduce, reduce), updates)
+    count = segments("sum", tf.ones_like(updates))
+    if not include_self:
+        new = new / tf.maximum(count, 1) if reduce == "mean" else new
+        return spread.shaped(tf.where(count > 0, new, old))
+    if reduce == "mean":
+        return spread.shaped((old + new) / (count + 1))
+    join = {"sum": tf.add, "prod": tf.multiply, "max": tf.maximum, "min": tf.minimum}
+    return spread.shaped(join[kind.get(reduce, reduce)](old, new))
+
+
+@aten("masked_scatter.default")
+def masked_scatter(x: Value, mask: Value, source: Value) -> Value:
+    """Write the source's elements, one after the other, to where the mask holds."""
+    (chosen, old), order = aligned([mask, x])
+    chosen, old = Value(chosen, order).plain, Value(old, order).plain
+    chosen = tf.broadcast_to(chosen, tf.shape(old))
+    nth = tf.cumsum(tf.cast(tf.reshape(chosen, [-1]), tf.int32)) - 1
+    values = tf.gather(tf.reshape(source.plain, [-1]), tf.maximum(nth, 0))
+    return Value(tf.where(chosen, tf.reshape(values, tf.shape(old)), old))
+
+
+@aten("nonzero.default")
+def nonzero(x: Value) -> Value:
+    """Return the places of all elements that are not zero, one a row."""
+    return Value(tf.where(x.cast(tf.bool).plain))
+
+
+@aten("_embedding_bag.default", "_embedding_bag_forward_only.default")
+def embedding_bag(
+    weight: Value,
+    indices: Value,
+    offsets: Value,
+    scale_grad: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    factors: Value | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int = -1,
+) -> tuple[Value | Missing, ...]:
+    """Sum (0), mean (1) or maximum (2) of the rows of each bag; bags begin at the offsets."""
+    place = tf.cast(indices.plain, tf.int32)
+    starts = tf.cast(offsets.plain, tf.int32)
+    starts = starts[:-1] if include_last_offset else starts
+    # An element's bag is the last one that begins at it or before.
+    begun = starts[None, :] <= tf.range(tf.size(place))[:, None]
+    bag = tf.reduce_sum(tf.cast(begun, tf.int32), axis=1) - 1
+    bags = tf.size(starts)
+    rows = tf.gather(weight.plain, place)
+    if factors is not None:
+        rows = rows * tf.expand_dims(factors.plain, 1)
+    # What counts for nothing falls into a bag behind the last, which is then left off.
+    bag = tf.where(place == padding_idx, bags, bag)
+    function = tf.math.unsorted_segment_max if mode == 2 else tf.math.unsorted_segment_sum
+    y = function(rows, bag, bags + 1)[:-1]
+    count = tf.math.unsorted_segment_sum(tf.ones_like(bag), bag, bags + 1)[:-1, None]
+    if mode == 1:
+        y = y / tf.cast(tf.maximum(count, 1), y.dtype)
+    if mode == 2:
+        y = tf.where(count > 0, y, tf.zeros_like(y))
+    unused = Missing("what embedding_bag saves for training is not computed")
+    return Value(y), unused, unused, unused

@@ -1,4 +1,8 @@
-"""Max and average pooling, with every rounding, padding and divisor PyTorch knows."""
+"""Max and average pooling, with every rounding, padding and divisor PyTorch knows.
+
+TFLite pools images only. Windows are rectangles, so a volume is pooled in its planes first, then
+along its depth.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,33 @@ from typing import Any
 from shipworthy.convert.bridge.lazy import tf
 from shipworthy.convert.bridge.spatial import (
     Pads,
-    channels_last,
+    all_sizes,
     is_same,
+    on_depth,
+    on_planes,
     padded,
     per_axis,
     sizes,
     spatial,
     value,
 )
-from shipworthy.convert.bridge.table import Missing, UnsupportedUseError, aten
+from shipworthy.convert.bridge.table import aten
 from shipworthy.convert.bridge.value import Size, Tensor, Value
 
-_NO_INDICES = Missing("the indices of max pooling are not computed")
+Cuts = Sequence[slice]
+
+
+class OnDemand(Sequence[Any]):
+    """Several results, each written into the graph only if it is used."""
+
+    def __init__(self, *functions: Callable[[], Any]) -> None:
+        self._functions = functions
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._functions[place]()
 
 
 @aten("max_pool2d.default", "max_pool3d.default")
@@ -38,37 +57,96 @@ def max_pool(
     window, dilation = per_axis(window, n), per_axis(dilation, n)
     stride = per_axis(stride or window, n)
     t = spatial(x, n, "max pooling")
-    spans = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
-    pads = _pads(t, spans, stride, per_axis(padding, n), ceil_mode)
+    pads = _pads(t, _spans(window, dilation), stride, per_axis(padding, n), ceil_mode)
     if any(d != 1 for d in dilation) or not t.dtype.is_floating:
-        low = -math.inf if t.dtype.is_floating else t.dtype.min
-        return value(_shifted_max(padded(t, pads, low), window, stride, dilation))
+        t = padded(t, pads, _lowest(t.dtype))
+        views = (t[(slice(None), *cut)] for cut in views(sizes(t), window, stride, dilation))
+        return value(_most(views))
     same = is_same(t, window, stride, pads)
     t = t if same else padded(t, pads, -math.inf)
-    pool = tf.nn.max_pool2d if n == 2 else tf.nn.max_pool3d
-    return value(pool(t, window, stride, "SAME" if same else "VALID"))
+    return value(_pooled(tf.nn.max_pool2d, t, window, stride, "SAME" if same else "VALID"))
+
+
+def _most(views: Any) -> Tensor:
+    result = None
+    for view in views:
+        result = view if result is None else tf.maximum(result, view)
+    return result
+
+
+def _lowest(dtype: Any) -> Any:
+    return -math.inf if dtype.is_floating else dtype.min
+
+
+def _spans(window: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    return [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
 
 
 @aten("max_pool2d_with_indices.default", "max_pool3d_with_indices.default")
-def max_pool_with_indices(*args: Any, **settings: Any) -> tuple[Value, Missing]:
-    """Maximum over windows; only the values."""
-    return max_pool(*args, **settings), _NO_INDICES
+def max_pool_with_indices(
+    x: Value,
+    window: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> OnDemand:
+    """Maximum over windows, and where it is in the flattened image."""
+    settings = (x, window, stride, padding, dilation, ceil_mode)
+    return OnDemand(lambda: max_pool(*settings), lambda: _max_indices(*settings))
 
 
-def _shifted_max(
-    t: Tensor, window: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
-    """Take the maximum of one strided view for every place in the window."""
-    settings = list(zip(sizes(t), window, stride, dilation, strict=True))
-    result = None
-    for place in itertools.product(*(range(k) for k in window)):
-        cuts = [
+def _max_indices(
+    x: Value,
+    window: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool,
+) -> Value:
+    n = x.rank - 2
+    window, dilation = per_axis(window, n), per_axis(dilation, n)
+    stride = per_axis(stride or window, n)
+    t = spatial(x, n, "max pooling")
+    pads = _pads(t, _spans(window, dilation), stride, per_axis(padding, n), ceil_mode)
+    places = padded(_numbered(t), pads)
+    t = padded(t, pads, _lowest(t.dtype))
+    best, where = None, None
+    for cut in views(sizes(t), window, stride, dilation):
+        view, number = t[(slice(None), *cut)], places[(slice(None), *cut)]
+        if best is None:
+            best, where = view, tf.zeros_like(view, tf.int32) + number
+        else:
+            # The first of equal ones counts, but padding, which comes first, never does.
+            wins = view > best
+            best, where = tf.where(wins, view, best), tf.where(wins, number, where)
+    return value(tf.cast(where, tf.int64))
+
+
+def _numbered(t: Tensor) -> Tensor:
+    """Return (1, *spatial, 1): the number of every place in the flattened image."""
+    size = sizes(t)
+    total = tf.reshape(tf.range(size[-1]), [1] * len(size) + [-1, 1])
+    step: Size = 1
+    for axis in reversed(range(len(size) - 1)):
+        step = step * size[axis + 1]
+        line = [1] * (axis + 1) + [-1] + [1] * (len(size) - axis)
+        total = total + tf.reshape(tf.range(size[axis]) * step, line)
+    return total
+
+
+def views(
+    size: Sequence[Size], window: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> list[Cuts]:
+    """Return, for every place in the window, what each of the windows has there."""
+    settings = list(zip(size, window, stride, dilation, strict=True))
+    return [
+        [
             slice(i * d, size - (k - 1 - i) * d, s)
             for i, (size, k, s, d) in zip(place, settings, strict=True)
         ]
-        view = t[(slice(None), *cuts)]
-        result = view if result is None else tf.maximum(result, view)
-    return result
+        for place in itertools.product(*(range(k) for k in window))
+    ]
 
 
 def _pads(
@@ -127,54 +205,46 @@ def avg_pool(
 def _mean(
     t: Tensor, window: Sequence[int], stride: Sequence[int], padding: str = "VALID"
 ) -> Tensor:
-    n = len(window)
-    if n == 1:
-        return tf.squeeze(_mean(tf.expand_dims(t, 1), [1, *window], [1, *stride], padding), 1)
-    pool = tf.nn.avg_pool2d if n == 2 else tf.nn.avg_pool3d
-    return pool(t, window, stride, padding)
+    return _pooled(tf.nn.avg_pool2d, t, window, stride, padding)
 
 
-@aten("adaptive_avg_pool1d.default", "_adaptive_avg_pool2d.default", "_adaptive_avg_pool3d.default")
-def adaptive_avg_pool(x: Value, output: Sequence[int]) -> Value:
-    """Mean over as many windows as asked for."""
-    return _adaptive(x, output, tf.reduce_mean)
-
-
-@aten("adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
-def adaptive_max_pool(x: Value, output: Sequence[int]) -> tuple[Value, Missing]:
-    """Maximum over as many windows as asked for; only the values."""
-    return _adaptive(x, output, tf.reduce_max), _NO_INDICES
-
-
-def _adaptive(x: Value, output: Sequence[int], reduce: Callable[..., Tensor]) -> Value:
-    """Reduce window `i` of `n`, from ``floor(i size / n)`` to ``ceil((i + 1) size / n)``.
-
-    One axis after the other, which is the same for a mean too: the windows are rectangles.
-    """
-    n = len(output)
-    t = spatial(x, n, "adaptive pooling")
-    if all(size == 1 for size in output):
-        axes = [channels_last(n).index(dim) for dim in range(2, n + 2)]
-        return value(reduce(t, axis=axes, keepdims=True))
-    for axis, (size, count) in enumerate(zip(t.shape[1:-1], output, strict=True), start=1):
-        t = _adaptive_axis(t, axis, size, count, reduce)
-    return value(t)
-
-
-def _adaptive_axis(
-    t: Tensor, axis: int, size: Size | None, count: int, reduce: Callable[..., Tensor]
+def _pooled(
+    pool: Callable[..., Tensor],
+    t: Tensor,
+    window: Sequence[int],
+    stride: Sequence[int],
+    padding: str,
 ) -> Tensor:
-    if count == 1:
-        return reduce(t, axis=axis, keepdims=True)
-    if size is None:
-        raise UnsupportedUseError(
-            "adaptive pooling to more than one window over an axis of dynamic size; fix that axis"
-        )
-    if size == count:
+    """Pool one, two or three axes with a kernel that pools two."""
+    if len(window) == 1:
+        return tf.squeeze(pool(tf.expand_dims(t, 1), [1, *window], [1, *stride], padding), 1)
+    if len(window) == 2:
+        return pool(t, window, stride, padding)
+    if max(*window[1:], *stride[1:]) > 1:
+        t = on_planes(t, lambda planes: pool(planes, window[1:], stride[1:], padding))
+    if max(window[0], stride[0]) == 1:
         return t
-    windows = [
-        reduce(tf.gather(t, range(i * size // count, -(-(i + 1) * size // count)), axis=axis),
-               axis=axis, keepdims=True)
-        for i in range(count)
-    ]  # fmt: skip
-    return tf.concat(windows, axis=axis)
+    return on_depth(t, lambda rows: pool(rows, [window[0], 1], [stride[0], 1], padding))
+
+
+@aten("max_unpool2d.default", "max_unpool3d.default")
+def max_unpool(x: Value, indices: Value, output_size: Sequence[Size], *settings: Any) -> Value:
+    """Put every element back to where max pooling took it from; zeros elsewhere."""
+    n = len(output_size)
+    t = spatial(x, n, "max unpooling")
+    batch, *size, channels = all_sizes(t)
+    count: Size = math.prod(size)
+    places = tf.reshape(tf.cast(spatial(indices, n, "max unpooling"), tf.int32), [-1])
+    # The number of each element's image, and of its channel there.
+    image = tf.range(tf.size(t)) // (count * channels)
+    number = (image * math.prod(output_size) + places) * channels + tf.tile(
+        tf.range(channels), [batch * count]
+    )
+    target = number[:, None]
+    total = batch * math.prod(output_size) * channels
+    # Where windows overlap, one place may be met more than once: it takes the mean, which is its
+    # value, because all that meet there are the same maximum.
+    flat = tf.scatter_nd(target, tf.reshape(t, [-1]), [total])
+    met = tf.scatter_nd(target, tf.ones([tf.size(t)], t.dtype), [total])
+    flat = flat / tf.maximum(met, 1)
+    return value(tf.reshape(flat, tf.stack([batch, *output_size, channels])))

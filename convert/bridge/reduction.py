@@ -44,13 +44,13 @@ def prod(
     return _reduced(x.cast(out.dtype), dims, keepdim, tf.reduce_prod)
 
 
-@aten("amax.default")
+@aten("amax.default", "max.default")
 def amax(x: Value, dims: Dims = (), keepdim: bool = False) -> Value:
     """Maximum."""
     return _reduced(x, dims, keepdim, tf.reduce_max)
 
 
-@aten("amin.default")
+@aten("amin.default", "min.default")
 def amin(x: Value, dims: Dims = (), keepdim: bool = False) -> Value:
     """Minimum."""
     return _reduced(x, dims, keepdim, tf.reduce_min)
@@ -135,3 +135,10 @@ def cumsum(x: Value, dim: int, dtype: Any = None, *, out: Out) -> Value:
     """Sum up along an axis, place by place; of integers and booleans, an int64."""
     x = x.cast(out.dtype)
     return x.like(tf.cumsum(x.tensor, axis=x.axis(dim))) if x.rank else x
+
+
+@aten("_cdist_forward.default")
+def cdist(x: Value, y: Value, order: float, mode: int | None = None, *, out: Out) -> Value:
+    """Distance of every row of x from every row of y: the norm of their difference."""
+    apart = tf.expand_dims(x.plain, -2) - tf.expand_dims(y.plain, -3)
+    return vector_norm(Value(apart), order, -1, out=out)

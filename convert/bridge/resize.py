@@ -252,12 +252,12 @@ def _cubic(xp: Any, i: Any, j: Any, step: Any, corners: bool) -> Any:
     total = 0
     for neighbour in (-1, 0, 1, 2):
         at = xp.clip(first + neighbour, 0, xp.max(j))  # the edge counts for what lies beyond
-        weight = _keys(xp, xp.abs(place - first - neighbour), -0.75)
+        weight = cubic_kernel(xp, xp.abs(place - first - neighbour), -0.75)
         total = total + xp.where(at == j, weight, 0 * weight)
     return total
 
 
-def _keys(xp: Any, d: Any, a: float) -> Any:
+def cubic_kernel(xp: Any, d: Any, a: float) -> Any:
     """Return the cubic convolution kernel (Keys, 1981) at distances d."""
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
@@ -269,14 +269,14 @@ def _wide_linear(xp: Any, i: Any, j: Any, step: Any, corners: bool) -> Any:
 
 
 def _wide_cubic(xp: Any, i: Any, j: Any, step: Any, corners: bool) -> Any:
-    return _wide(xp, i, j, step, 2, lambda d: _keys(xp, d, -0.5))
+    return _wide(xp, i, j, step, 2, lambda d: cubic_kernel(xp, d, -0.5))
 
 
 def _wide(
     xp: Any, i: Any, j: Any, step: Any, support: int, kernel: Callable[[Any], Any]
 ) -> Any:  # fmt: skip
     """Stretch a kernel over the step, cut it at whole places and make its sum 1."""
-    width = step if isinstance(step, float) and step > 1 else xp.maximum(step, 0 * step + 1)
+    width = max(step, 1.0) if isinstance(step, float) else xp.maximum(step, 0 * step + 1)
     centre = (i + 0.5) * step
     reach = support * width
     low, high = xp.floor(centre - reach + 0.5), xp.floor(centre + reach + 0.5)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from shipworthy.convert.bridge.lazy import tf
-from shipworthy.convert.bridge.table import aten
+from shipworthy.convert.bridge.table import UnsupportedUseError, aten
 from shipworthy.convert.bridge.value import Size, Value
 
 
@@ -15,6 +16,21 @@ from shipworthy.convert.bridge.value import Size, Value
 def sym_size(x: Value, dim: int) -> Size:
     """Size of an axis."""
     return x.size(dim)
+
+
+@aten("sym_numel.default")
+def sym_numel(x: Value) -> Size:
+    """Return the number of elements."""
+    return math.prod(x.size(dim) for dim in range(x.rank))
+
+
+@aten("_local_scalar_dense.default", "item.default")
+def local_scalar_dense(x: Value) -> Size:
+    """Return a number that is used as a size (``x[:, : lengths.max()]``) or as a factor."""
+    if x.dtype == tf.bool:
+        raise UnsupportedUseError("a choice by a value; it has to become torch.where")
+    scalar = tf.reshape(x.plain, [])
+    return tf.cast(scalar, tf.int32) if x.dtype.is_integer else scalar
 
 
 def _extreme(plain: Callable[..., Any], symbolic: str) -> Callable[..., Any]:

@@ -67,9 +67,7 @@ def padded(x: Tensor, pads: Pads, fill: float = 0) -> Tensor:
     fixed = [[p if isinstance(p, int) else 0 for p in pair] for pair in pads]
     if any(p < 0 for pair in fixed for p in pair):
         x = cropped(x, [(max(-before, 0), max(-after, 0)) for before, after in fixed])
-        pads = [
-            tuple(max(p, 0) if isinstance(p, int) else p for p in pair) for pair in pads
-        ]  # type: ignore[misc]
+        pads = [tuple(max(p, 0) if isinstance(p, int) else p for p in pair) for pair in pads]  # type: ignore[misc]
     if all(isinstance(p, int) and p == 0 for pair in pads for p in pair):
         return x
     return tf.pad(x, [(0, 0), *pads, (0, 0)], constant_values=tf.constant(fill, x.dtype))

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 # One file a family; importing it fills the table.
 FAMILIES = (
-    "convolution", "pooling", "linear", "normalisation", "activation", "elementwise", "binary",
-    "comparison", "reduction", "shape", "joining", "padding", "indexing", "creation", "resize",
-    "sizes", "recurrent",
+    "convolution", "pooling", "adaptive", "rearrange", "sampling", "linear", "normalisation",
+    "activation", "elementwise", "binary", "comparison", "reduction", "shape", "joining", "padding", "indexing", "creation", "resize",
+    "sizes", "recurrent", "sorting", "cumulative",
 )  # fmt: skip
 
 

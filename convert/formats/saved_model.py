@@ -35,14 +35,18 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
-@hop("tensorflow", "saved_model", packages=("tensorflow", "keras"))
+@hop(
+    "tensorflow", "saved_model", packages=("tensorflow", "keras"), kinds=("module", "saved_model")
+)
 def from_keras(original: Any, source: Source, path: Path) -> Converted:
-    """Trace a Keras model for inference and save the graph with the variables it reads."""
+    """Trace a Keras model, or the chosen signature of a SavedModel, and save what it reads."""
     import tensorflow as tf
 
-    function = _inference(original, source.signature)
+    function = _inference(original, source)
     module = tf.Module()
     module.weights = list(function.graph.variables)
+    if source.kind == "saved_model" and _reads_tables(function):
+        module.original = original.root  # lookup tables and their files
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
     inputs, outputs = native_names(path)
     taken = keep_names(source.signature.inputs, inputs, path.name, {})
@@ -54,14 +58,27 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
-def _inference(model: Any, signature: Signature) -> Any:
+def _reads_tables(function: Any) -> bool:
+    """Tell whether a function uses resources beside its variables."""
+    variables = {id(variable.handle) for variable in function.graph.variables}
+    resources = [t for t, _ in function.graph.captures if t.dtype.name == "resource"]
+    return any(id(tensor) not in variables for tensor in resources)
+
+
+def _call_signature(model: Any, tensors: Any, signature: Signature) -> Any:
+    return model(tensors, [spec.name for spec in signature.inputs])
+
+
+def _inference(model: Any, source: Source) -> Any:
     """Return a concrete function: canonical names as keywords in, a dict by canonical name out."""
     import tensorflow as tf
 
+    signature = source.signature
     names = [spec.name for spec in signature.outputs]
+    call = _call_signature if source.kind == "saved_model" else call_keras
 
     def infer(*tensors: Any) -> dict[str, Any]:
-        flat = flatten(call_keras(model, tensors, signature), signature)
+        flat = flatten(call(model, tensors, signature), signature)
         return dict(zip(names, flat, strict=True))
 
     specs = [

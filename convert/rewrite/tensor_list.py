@@ -53,8 +53,10 @@ def tensor_list_reserve(node: Node) -> Any:
 
 @rule("Identity", formats=TFLITE)
 def identity(node: Node) -> Any:
-    """Hand on a list that has no elements yet."""
-    return node.inputs[0] if isinstance(node.inputs[0], Reserved) else None
+    """Hand on a list, which is no variant any more."""
+    import tensorflow as tf
+
+    return node.inputs[0] if node.dtype("T") == tf.variant else None
 
 
 @rule("TensorListFromTensor", formats=TFLITE)

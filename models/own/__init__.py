@@ -7,13 +7,15 @@ of a file's is run, unless the user says ``--trust``; a ``.py`` file is the user
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shipworthy.models.errors import WrongUsageError
-from shipworthy.models.given import Given
+from shipworthy.models.given import Given, parse_spec
+from shipworthy.models.spec import DTYPES, TensorSpec
 
 
 class OwnModelError(WrongUsageError):
@@ -28,9 +30,12 @@ class Opened:
     ----------
     framework : one of `shipworthy.models.spec.FRAMEWORKS`.
     kind : of the `Source` it becomes: ``"module"``, or the file's own.
-    model : a `torch.nn.Module` in eval mode, a `keras.Model`, or what the kind gives.
+    model : a `torch.nn.Module` in eval mode, a `keras.Model`, or an object whose ``call_arrays``
+        takes a list of arrays in the order of `specs` and returns arrays in any structure.
     args, kwargs : the example call, arrays or tensors in the structure that the model takes; None
         where the file says nothing of it.
+    specs : what the file itself declares of its inputs, dynamic axes included; empty where it
+        declares nothing, or only some of them where there is an example call.
     notes : what the user should know, one sentence each.
     files : what holds a model whose kind is not ``"module"``: the file or folder that was given,
         and what lies beside it and belongs to it. A copy of them loads as they do.
@@ -41,6 +46,7 @@ class Opened:
     model: Any
     args: tuple[Any, ...] | None = None
     kwargs: dict[str, Any] | None = None
+    specs: tuple[TensorSpec, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
 
@@ -67,3 +73,45 @@ def open_own(given: Given) -> Opened:
     module = importlib.import_module(f"{__name__}.{_LOADERS[given.kind]}")
     load: Callable[[Given], Opened] = module.load
     return load(given)
+
+
+def declare(
+    given: Given, name: str, dtype: str, shape: Sequence[int | str | None] | None
+) -> TensorSpec:
+    """Declare an input as a file does, or as the user says in its place.
+
+    Parameters
+    ----------
+    dtype : NumPy's name.
+    shape : None is a dynamic axis without a name: the first is ``batch``, the others ``dim_1``,
+        ``dim_2`` and so on, alike in all inputs. None in place of the shape is an unknown rank.
+
+    Raises
+    ------
+    OwnModelError : a dtype that cannot be given to the runtimes, or an unknown rank and no
+        ``--input`` that says it.
+    """
+    if dtype not in DTYPES:
+        raise OwnModelError(
+            f"input {name!r} of {given.path} is {dtype}; what can be given to every runtime is "
+            f"{', '.join(DTYPES)}: convert to one of these inside the model"
+        )
+    if shape is None:
+        for spec in map(parse_spec, given.specs):
+            if spec.name == name:
+                return spec
+        raise OwnModelError(
+            f"input {name!r} of {given.path} has no declared rank; say it, as in "
+            f"--input {name}:{dtype}:batch,8"
+        )
+    named = [_axis(position, size) for position, size in enumerate(shape)]
+    return TensorSpec(name, dtype, tuple(named), *((0.0, 255.0) if dtype == "uint8" else ()))
+
+
+def _axis(position: int, size: int | str | None) -> int | str:
+    if isinstance(size, int):
+        return size
+    if position == 0:
+        return "batch"
+    plain = re.sub(r"\W+", "_", size or "").strip("_")
+    return plain if plain.isidentifier() and plain != "batch" else f"dim_{position}"

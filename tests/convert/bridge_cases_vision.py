@@ -271,8 +271,6 @@ def pooling() -> list[tuple[Any, ...]]:
          layer("AdaptiveAvgPool2d", (7, 7)), "N 3 4 5"),
         ("adaptive avg one axis", "_adaptive_avg_pool2d.default",
          layer("AdaptiveAvgPool2d", (None, 1)), "N 3 8 7"),
-        ("adaptive max indices", "adaptive_max_pool2d.default",
-         f(lambda x: F.adaptive_max_pool2d(x, (3, 2), return_indices=True)[1]), "N 3 8 7"),
         ("adaptive max global", "adaptive_max_pool2d.default",
          layer("AdaptiveMaxPool2d", 1), "N 3 H W"),
     ]  # fmt: skip

@@ -76,7 +76,9 @@ def functional_resnet():
 def _application(name, size=64, scale=50.0, **options):
     keras.utils.set_random_seed(3)
     build = getattr(keras.applications, name)
-    model = build(weights=None, input_shape=(size, size, 3), classes=10, **options)
+    model = build(
+        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None, **options
+    )
     return settle(model), (images(size, size, 3, scale=scale),)
 
 
@@ -259,8 +261,8 @@ def tabular():
     keras.utils.set_random_seed(13)
     zones = keras.Input((2,), dtype="int64", name="zones")
     words = keras.Input((5,), dtype="int32", name="words")
-    crossed = layers.Hashing(num_bins=7, salt=[3, 9])(zones)
-    x = layers.Flatten()(layers.Embedding(7, 4)(crossed))
+    known = layers.IntegerLookup(vocabulary=[7, 3, 42, 11, 60], num_oov_indices=1)(zones)
+    x = layers.Flatten()(layers.Embedding(7, 4)(known))
     counts = layers.CategoryEncoding(num_tokens=9, output_mode="count")(words)
     multi = layers.CategoryEncoding(num_tokens=9, output_mode="multi_hot")(words)
     x = layers.Concatenate()([x, counts, multi, layers.RepeatVector(2)(x)[:, 1]])
@@ -270,6 +272,13 @@ def tabular():
     rng = np.random.default_rng(1)
     inputs = {"zones": rng.integers(0, 99, (2, 2)), "words": rng.integers(0, 9, (2, 5), "int32")}
     return keras.Model([zones, words], layers.Softmax(axis=1)(x)), inputs
+
+
+def hashed():
+    keras.utils.set_random_seed(17)
+    zone = keras.Input((1,), dtype="int64", name="zone")
+    x = layers.Embedding(7, 4)(layers.Hashing(num_bins=7, salt=[3, 9])(zone))
+    return keras.Model(zone, layers.Dense(2)(x)), (np.array([[5], [81]]),)
 
 
 def shared_nested():
@@ -312,7 +321,7 @@ def any_size_segmenter():
     x = layers.BatchNormalization()(x)
     y = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = x * layers.Conv2D(8, 1, activation="hard_sigmoid")(y)
-    x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+    x = layers.UpSampling2D(2)(x)
     x = layers.Conv2DTranspose(4, 3, padding="same")(x)
     return settle(keras.Model(image, layers.Softmax()(x))), (images(24, 16, 3),)
 
@@ -323,7 +332,7 @@ MODELS = {
         sequential_cnn, functional_resnet, mobilenet_v3_small, mobilenet_v2, efficientnet_v2_b0,
         resnet50, convnext_tiny, densenet121, xception, nasnet_mobile, unet, convolutions,
         activations, normalizations, volumes, signals, recommender, dict_model, preprocessing,
-        tabular, shared_nested, gan_generator, any_size_segmenter,
+        tabular, hashed, shared_nested, gan_generator, any_size_segmenter,
     )
 }  # fmt: skip
 
@@ -335,5 +344,6 @@ RANGES = {
     "recommender": {"user": (0, 49), "item": (0, 79)},
     "dict_model": {"colour": (0, 5)},
     "preprocessing": {"pixels": (0, 255)},
-    "tabular": {"zones": (0, 98), "words": (0, 8)},
+    "tabular": {"zones": (0, 70), "words": (0, 8)},
+    "hashed": {"zone": (0, 99)},
 }

@@ -26,7 +26,7 @@ def bidirectional_lstm():
     x = inputs = keras.Input((None, 5), name="x")
     x = layers.Bidirectional(layers.LSTM(8, return_sequences=True))(x)
     y = layers.Bidirectional(layers.LSTM(4), merge_mode="sum")(x)
-    return keras.Model(inputs, [layers.TimeDistributed(layers.Dense(3))(x), y]), (floats(7, 5),)
+    return keras.Model(inputs, [layers.Dense(3)(x), y]), (floats(7, 5),)
 
 
 def gru():
@@ -34,7 +34,7 @@ def gru():
     x = inputs = keras.Input((None, 5), name="x")
     y, state = layers.GRU(6, return_sequences=True, return_state=True)(x)
     x = layers.GRU(6, reset_after=False, go_backwards=True)(y)
-    z = layers.GRU(4, recurrent_activation="hard_sigmoid", use_bias=False)(y, mask=None)
+    z = layers.GRU(4, recurrent_activation="hard_sigmoid", use_bias=False)(y)
     return keras.Model(inputs, layers.Concatenate()([x, state, z])), (floats(6, 5),)
 
 
@@ -88,11 +88,20 @@ def encoder_decoder():
     )
 
 
+class TokensAndPlaces(layers.Layer):
+    def __init__(self, vocabulary, length, width):
+        super().__init__()
+        self.tokens = layers.Embedding(vocabulary, width)
+        self.places = layers.Embedding(length, width)
+
+    def call(self, ids):
+        return self.tokens(ids) + self.places(ops.arange(ops.shape(ids)[-1]))
+
+
 def transformer():
     keras.utils.set_random_seed(9)
     ids = keras.Input((None,), dtype="int32", name="ids")
-    places = ops.arange(ops.shape(ids)[1])
-    x = layers.Embedding(40, 16)(ids) + layers.Embedding(64, 16)(places)
+    x = TokensAndPlaces(40, 64, 16)(ids)
     for _ in range(2):
         y = layers.MultiHeadAttention(4, 4)(x, x)
         x = layers.LayerNormalization(epsilon=1e-6)(layers.Add()([x, layers.Dropout(0.1)(y)]))

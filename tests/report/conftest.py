@@ -55,6 +55,7 @@ def make_record(
             comparison | {"case": "random_b2", "threshold": 12.0, "elements": 20},
             comparison | {"case": "digits", "threshold": 12.0, "elements": 40},
         ],
+        "attempts": [],
         "dynamic_axes": [] if fixed else ["batch"], "fixed_axes": fixed,
         "task_metric": {"name": "accuracy", "original": 0.9861, "artifact": 0.9861},
         "path": f"{framework}/{format_}/{file}", "size_bytes": 231_000 + len(route) * 997,

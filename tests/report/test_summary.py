@@ -21,7 +21,7 @@ FIELDS = {
     "framework", "format", "route", "precision", "device", "scenario", "batch", "threads",
     "status", "reason", "yardstick", "error_ratio", "threshold", "dynamic_axes", "task_metric",
     "path", "size_bytes", "runtime", "runtime_version", "latency_ns", "cold_start_ns", "load_ns",
-    "first_ns", "peak_rss_bytes", "python_free",
+    "first_ns", "peak_rss_bytes", "python_free", "attempts",
 }  # fmt: skip
 SPEED = ("cold_start_ns", "load_ns", "first_ns", "peak_rss_bytes")
 

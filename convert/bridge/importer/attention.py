@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Tensor, sizes, torch
+from shipworthy.convert.bridge.importer.number import Tensor, is_plain, sizes, torch
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 
@@ -26,14 +26,18 @@ def attention(
     if node.get("softcap", 0.0):
         node.refuse("softcap")
     flat = q.dim() == 3
+    width = node.shape(0, q)[-1]
     if flat:
         heads = node.get("q_num_heads"), node.get("kv_num_heads")
+        width = width // heads[0]
         q, k, v = _heads(q, heads[0]), _heads(k, heads[1]), _heads(v, heads[1])
-    if q.dim() == 4 and not flat:
+    else:
         heads = node.shape(0, q)[1], node.shape(1, k)[1]
+    if not all(is_plain(n) for n in (width, *heads)):
+        node.refuse("a dynamic number of heads, or a dynamic width")
     if heads[0] != heads[1]:
         k, v = (one.repeat_interleave(heads[0] // heads[1], 1) for one in (k, v))
-    scale = node.get("scale") or 1 / math.sqrt(node.shape(0, q)[-1] if not flat else q.shape[-1])
+    scale = node.get("scale") or 1 / math.sqrt(width)
     scores = torch.matmul(q, k.transpose(-1, -2)) * scale
     if node.get("is_causal", 0):
         rows, columns = torch.arange(q.shape[2]), torch.arange(k.shape[2])

@@ -202,4 +202,3 @@ def _around(scope: Scope, names: Sequence[str]) -> list[Tensor]:
 
 def _inner(scope: Scope, names: Sequence[str], tensors: Sequence[Tensor]) -> Scope:
     return scope.inner(dict(zip(names, tensors, strict=True)))
-

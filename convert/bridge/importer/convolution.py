@@ -38,8 +38,7 @@ def conv_transpose(node: Node, x: Tensor, w: Tensor, b: Tensor | None = None) ->
     even = [max(0, min(cut)) for cut in cuts]
     # More is computed where less than nothing is cut off.
     more = [
-        e + max(0, -before) + max(0, -after)
-        for e, (before, after) in zip(extra, cuts, strict=True)
+        e + max(0, -before) + max(0, -after) for e, (before, after) in zip(extra, cuts, strict=True)
     ]
     if any(before < 0 for before, _ in cuts):
         node.refuse(f"output_shape={node.get('output_shape')} asks for rows in front of the result")

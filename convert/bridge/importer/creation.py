@@ -36,9 +36,7 @@ def constant_of_shape(node: Node, shape: Numbers) -> Any:
 @onnx_op("Range", since=11, numbers=(0, 1, 2))
 def arange(node: Node, start: Numbers, limit: Numbers, delta: Numbers) -> Tensor:
     """Count from start to limit."""
-    return torch.arange(
-        start.items[0], limit.items[0], delta.items[0], dtype=start.dtype
-    )
+    return torch.arange(start.items[0], limit.items[0], delta.items[0], dtype=start.dtype)
 
 
 @onnx_op("EyeLike", since=9)

@@ -126,7 +126,9 @@ def _on_tensors(node: Node, scope: Scope) -> Any:
     for place, name in enumerate(node.inputs):
         value = scope.value(name)
         if place in entry.numbers and value is not None:
-            value = scope.numbers(name) or _read(node, value)
+            found = scope.numbers(name)
+            if found is not None or not entry.raw:
+                value = _read(node, value) if found is None else found
         elif not entry.raw:
             value = as_tensor(value)
         given.append(value)

@@ -105,9 +105,7 @@ def unique(node: Node, x: Tensor) -> Any:
     values, inverse, counts = torch.unique(x, sorted=True, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(-1)
     places = torch.arange(inverse.shape[0])
-    first = torch.zeros_like(counts).scatter_reduce(
-        0, inverse, places, "amin", include_self=False
-    )
+    first = torch.zeros_like(counts).scatter_reduce(0, inverse, places, "amin", include_self=False)
     return values, first, inverse, counts
 
 
@@ -125,5 +123,3 @@ def reversed_places(x: Tensor, lengths: Tensor) -> Tensor:
     lengths = lengths.to(torch.int64).unsqueeze(1)
     places = torch.where(places < lengths, lengths - 1 - places, places)
     return places.reshape(sizes(places) + [1] * (x.dim() - 2)).expand(sizes(x))
-
-

@@ -65,9 +65,7 @@ def group_norm_by_groups(node: Node, x: Tensor, scale: Tensor, b: Tensor) -> Ten
     y = torch.nn.functional.group_norm(x, groups, None, None, node.get("epsilon", 1e-5))
     each = node.shape(0, x)[1] // groups
     shape = [-1] + [1] * (x.dim() - 2)
-    scales, biases = (
-        one.reshape(-1, 1).expand(groups, each).reshape(shape) for one in (scale, b)
-    )
+    scales, biases = (one.reshape(-1, 1).expand(groups, each).reshape(shape) for one in (scale, b))
     return y * scales + biases
 
 

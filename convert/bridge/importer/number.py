@@ -115,7 +115,7 @@ class Numbers:
     def _build(self) -> Tensor:
         if self.is_plain:
             return torch.tensor(self.array.tolist(), dtype=self.dtype)
-        parts = [_as_tensor(number, self.dtype) for number in self.items]
+        parts = [as_scalar(number, self.dtype) for number in self.items]
         if self.array.ndim == 0:
             return parts[0]
         stacked = torch.stack(parts)
@@ -140,7 +140,9 @@ def _followed(tensor: Tensor) -> Number:
     return tensor if torch.jit.is_tracing() else tensor.item()
 
 
-def _as_tensor(number: Number, dtype: Any) -> Tensor:
+def as_scalar(number: Number, dtype: Any = None) -> Tensor:
+    """Return a number as a tensor without axes, int64 if not said otherwise."""
+    dtype = dtype or torch.int64
     if isinstance(number, torch.Tensor):
         return number.to(dtype)
     if is_plain(number):
@@ -148,9 +150,7 @@ def _as_tensor(number: Number, dtype: Any) -> Tensor:
     return torch.scalar_tensor(number, dtype=dtype)
 
 
-def elementwise(
-    function: Callable[..., Number], *operands: Numbers, dtype: Any = None
-) -> Numbers:
+def elementwise(function: Callable[..., Number], *operands: Numbers, dtype: Any = None) -> Numbers:
     """Apply a function of plain numbers and sizes element by element, with broadcasting."""
 
     def on_elements(*elements: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Number, Numbers, Tensor, is_plain, torch
+from shipworthy.convert.bridge.importer.number import Number, Numbers, Tensor, as_scalar, is_plain, torch
 from shipworthy.convert.bridge.importer.table import onnx_op
 from shipworthy.convert.bridge.importer.windows import pad_list
 
@@ -60,20 +60,13 @@ def _mirrored(
         places = torch.arange(-before[axis], size + after[axis])
         if mode == "edge":
             places = torch.clamp(places, min=0)
-            places = torch.minimum(places, _last(size))
+            places = torch.minimum(places, as_scalar(size - 1))
         elif mode == "wrap":
             places = torch.remainder(places, size)
         else:
             places = places.abs()
-            last = _last(size)
+            last = as_scalar(size - 1)
             places = last - (last - places).abs()
         x = x.index_select(axis, places)
     return x
 
-
-def _last(size: Number) -> Tensor:
-    if isinstance(size, torch.Tensor):
-        return size - 1
-    return torch.tensor(size - 1) if is_plain(size) else torch.scalar_tensor(
-        size - 1, dtype=torch.int64
-    )

@@ -129,7 +129,9 @@ class Planner:
             if inner in self.constants:
                 self.constants[outer] = self.constants[inner]
             elif outer:
-                copy = Node("Identity", node.name, node.opset, (inner,), (outer,), {}, entry, (None,))
+                copy = Node(
+                    "Identity", node.name, node.opset, (inner,), (outer,), {}, entry, (None,)
+                )
                 found.append(copy)
         return found
 
@@ -137,8 +139,10 @@ class Planner:
         """Compute a node now, if all it depends on is known."""
         if node.op == "Shape" and self._fold_shape(node):
             return True
-        if self._problems or node.entry.scope or not all(
-            name == "" or name in self.constants for name in node.inputs
+        if (
+            self._problems
+            or node.entry.scope
+            or not all(name == "" or name in self.constants for name in node.inputs)
         ):
             return False
         scope = Scope({}, self.constants)
@@ -175,11 +179,11 @@ class Planner:
         names = []
         for i, tensor in enumerate(tensors):
             old = node.inputs[i] if i < len(node.inputs) else ""
-            changed = tensor is not None and tensor is not self.constants.get(old)
-            name = f"{node.outputs[0] or node.name}.{i}" if changed else old
-            if changed:
-                self.constants[name] = tensor.contiguous()
-            names.append(name)
+            if tensor is None or isinstance(tensor, str):
+                names.append(old if tensor is None else tensor)
+                continue
+            names.append(f"{node.name}.{i}")
+            self.constants[names[-1]] = tensor.contiguous()
         shapes = (*node.shapes, *([None] * len(names)))[: len(names)]
         return replace(node, inputs=tuple(names), shapes=shapes, prepared=True)
 

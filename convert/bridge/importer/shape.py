@@ -103,7 +103,9 @@ def expand(node: Node, x: Tensor, wanted: Numbers) -> Tensor:
     more = len(target) - len(own)
     own = [1] * more + own
     target = [1] * -more + target
-    return x.expand([_wider(a, b, i < more) for i, (a, b) in enumerate(zip(own, target, strict=True))])
+    return x.expand(
+        [_wider(a, b, i < more) for i, (a, b) in enumerate(zip(own, target, strict=True))]
+    )
 
 
 def _wider(own: Number, wanted: Number, new: bool) -> Number:

@@ -36,7 +36,9 @@ def _known(condition: Any) -> bool:
 def _truncated(a: Number, b: Number) -> Number:
     """Divide integers as ONNX does: towards zero."""
     if is_plain(a) and is_plain(b):
-        return math.trunc(a / b) if abs(a) < 2**52 else (abs(a) // abs(b)) * (1 if a * b > 0 else -1)
+        return (
+            math.trunc(a / b) if abs(a) < 2**52 else (abs(a) // abs(b)) * (1 if a * b > 0 else -1)
+        )
     if _is_tensor(a, b):
         return torch.div(*_tensors(a, b), rounding_mode="trunc")
     if _known(a >= 0) and _known(b > 0):

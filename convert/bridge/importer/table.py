@@ -30,10 +30,12 @@ class Entry:
         tensor each, None for one that is left out.
     numbers : places of the inputs that are given as
         `shipworthy.convert.bridge.importer.number.Numbers` instead: shapes, axes, pads.
-    raw : every input is given as it is at hand, `Numbers` or tensor.
+    raw : every input is given as it is at hand, `Numbers` or tensor; those of `numbers` as
+        `Numbers` where that is at hand too.
     scope : the function also takes the values around it, as `scope`: loops and branches.
-    prepare : shown the inputs when the file is read, None for those that are no constants; returns
-        tensors in place of some, or None. What it has done is `Node.prepared`.
+    prepare : shown the inputs when the file is read, None for those that are no constants. Returns
+        None, or what the function is given instead: a tensor, None for the input as it is, ``""``
+        for no input; `Node.prepared` is then true.
     family : name of the file it stands in.
     """
 
