@@ -35,6 +35,9 @@ from shipworthy.serve.bench import Settings
 )
 @threads_option
 @click.option("--best", is_flag=True, help="Try every route, keep the fastest that passes.")
+@click.option(
+    "--no-optimize", is_flag=True, help="Keep the exports as plain as the tools make them."
+)
 @click.option("--no-bench", is_flag=True, help="Prove the exports, do not time them.")
 @timeout_option
 @json_option
@@ -45,6 +48,7 @@ def command(
     out: Path | None,
     threads: int,
     best: bool,
+    no_optimize: bool,
     no_bench: bool,
     timeout: float,
     as_json: bool,
@@ -66,7 +70,9 @@ def command(
         wanted = frameworks or tuple(f for f in FRAMEWORKS if f in subject.frameworks)
         for framework in wanted:
             subject.source(framework)
-        job = pipeline.Job(subject, wanted, formats or tuple(FORMATS), out, threads, timeout, best)
+        job = pipeline.Job(
+            subject, wanted, formats or tuple(FORMATS), out, threads, timeout, best, not no_optimize
+        )
         folder.ask_for(out, subject.name, job.cells, threads)
         lost = pipeline.train(job)
         with local_executor() as executor:

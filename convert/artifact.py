@@ -52,6 +52,7 @@ class Artifact:
     parent : the parent artifact's key, where the hop starts from a format.
     command : reproduces the hop.
     seconds : wall time of the hop's process.
+    instead_of : key of the optimized artifact that did not pass, where this is the plain one.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Artifact:
     command: str
     seconds: float
     folder: Path
+    instead_of: str | None = None
 
     @property
     def path(self) -> Path:
@@ -102,6 +104,7 @@ def read_artifact(folder: Path) -> Artifact:
         for name in ("dynamic_axes", "notes", "warnings"):
             data[name] = tuple(data[name])
         names = {f.name for f in fields(Artifact)} - {"folder"}
+        data.setdefault("instead_of", None)
         artifact = Artifact(**{name: data[name] for name in names}, folder=folder)
         _check_types(artifact)
     except FileNotFoundError as e:

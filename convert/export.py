@@ -141,6 +141,8 @@ def make_artifact(
     timeout: float,
     *,
     again: bool = False,
+    optimize: bool = True,
+    instead: bool = False,
 ) -> tuple[Artifact, bool]:
     """Perform one hop; return the artifact and whether it is new.
 
@@ -148,6 +150,8 @@ def make_artifact(
     ----------
     route : the hops up to and with this one.
     again : perform it even if nothing has changed.
+    optimize : see `shipworthy.models.spec.Source`.
+    instead : the plain artifact takes the place of the optimized one, which did not pass.
 
     Raises
     ------
@@ -157,7 +161,7 @@ def make_artifact(
     target = place.find(route)
     begun = ">".join(route.split(">")[:-1])
     parent = place.find(begun) if ">" in begun else None
-    key = _hop_key(source, hop, route, place, parent)
+    key = _hop_key(source, hop, route, place, parent, optimize and not instead)
     kept = None if again else _kept(target, key)
     if kept:
         return kept, False
@@ -177,6 +181,8 @@ def make_artifact(
                 folder=str(work),
                 key=key,
                 command=command,
+                optimize=optimize and not instead,
+                instead_of=_hop_key(source, hop, route, place, parent, True) if instead else None,
             ).write(request)
             outcome = launch(
                 hop.server or framework,
@@ -215,7 +221,9 @@ def read_failure(cell: Path) -> Mapping[str, str] | None:
         return dict.fromkeys(("route", *_TOLD), "") | {"reason": told}
 
 
-def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | None) -> str:
+def _hop_key(
+    source: Source, hop: Hop, route: str, place: Place, parent: Path | None, optimize: bool
+) -> str:
     reference = read_reference(place.reference(source.framework))
     return hash_json(
         {
@@ -223,6 +231,7 @@ def _hop_key(source: Source, hop: Hop, route: str, place: Place, parent: Path | 
             "framework": source.framework,
             "identity": source.identity,
             "route": route,
+            "optimize": optimize,
             "code": code_hash(),
             "weights": reference.weights_sha256,
             "signature": source.signature.to_json(),
@@ -237,7 +246,7 @@ def _kept(target: Path, key: str) -> Artifact | None:
         artifact = read_artifact(target)
     except ArtifactError:
         return None
-    return artifact if artifact.key == key and is_intact(artifact) else None
+    return artifact if key in (artifact.key, artifact.instead_of) and is_intact(artifact) else None
 
 
 def _sealed_key(folder: Path) -> str | None:

@@ -14,7 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class HopRequest:
     folder : an empty folder to write into.
     key : recorded in the manifest.
     command : reproduces this hop.
+    optimize : see `shipworthy.models.spec.Source`.
+    instead_of : key of the optimized artifact that did not pass, where this is the plain one.
     """
 
     subject: dict[str, Any]
@@ -58,6 +60,8 @@ class HopRequest:
     folder: str
     key: str
     command: str
+    optimize: bool = True
+    instead_of: str | None = None
 
     def write(self, path: Path) -> None:
         """Write the request where the hop's process will read it."""
@@ -82,6 +86,7 @@ def _perform(request: HopRequest, folder: Path) -> None:
     hop = hops()[request.hop]
     os.environ["KERAS_BACKEND"] = hop.keras_backend
     source = Subject.from_json(request.subject).source(request.framework)
+    source = replace(source, optimize=request.optimize)
     reference = read_reference(Path(request.reference))
     target = FORMATS[hop.target]
     with warnings.catch_warnings(record=True) as caught:
@@ -106,7 +111,7 @@ def _perform(request: HopRequest, folder: Path) -> None:
         weights_sha256=reference.weights_sha256,
         key=request.key,
         tools=(dict(parent.tools) if parent else {}) | versions_of(hop.packages),
-        options=dict(converted.options),
+        options=dict(converted.options) | dict(source.processing),
         notes=(parent.notes if parent else ()) + converted.notes,
         warnings=_told(caught),
         parent=parent.key if parent else None,

@@ -116,9 +116,9 @@ def _declared(values: Any, path: Path) -> list[OnnxTensor]:
     for value in values:
         kind = value.type.WhichOneof("value")
         if kind != "tensor_type":
+            told = (kind or "value of no type").removesuffix("_type")
             raise OnnxFileError(
-                f"{path}: {value.name!r} is a {(kind or 'value of no type').removesuffix('_type')}; "
-                "only tensors can be given to the runtimes here"
+                f"{path}: {value.name!r} is a {told}; the runtimes here are given tensors only"
             )
         tensor = value.type.tensor_type
         shape = None
@@ -153,6 +153,6 @@ def _external_file(tensor: TensorProto, path: Path) -> None:
         )
     if not file.is_file():
         raise OnnxFileError(
-            f"{path}: the weights of {tensor.name!r} should lie in {file.name}, which is not there; "
-            "keep it beside the model"
+            f"{path}: the weights of {tensor.name!r} should lie in {file.name}, which is not "
+            "there; keep it beside the model"
         )

@@ -85,9 +85,7 @@ def _open(model: Path, threads: int, weights: dict[str, Array]) -> Any:
     for name, value in values.items():
         options.add_initializer(name, value)
     try:
-        session = ort.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
+        session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as e:  # of many kinds, each about the file
         raise OnnxFileError(f"ONNX Runtime does not take {model}: {first_line(e)}") from e
     # The session reads the values it was given for as long as it lives.

@@ -80,6 +80,7 @@ class Hop:
     keras_backend : backend under which a Keras model is loaded for this hop.
     kinds : kinds of source (`shipworthy.models.spec.Source.kind`) that the hop takes.
     static : it keeps no dynamic axis.
+    optimizes : what it makes is plainer where the source says so.
     server : framework of the process it runs in; None is the source's own.
     """
 
@@ -90,6 +91,7 @@ class Hop:
     keras_backend: str = "tensorflow"
     kinds: tuple[str, ...] = ("module",)
     static: bool = False
+    optimizes: bool = False
     server: str | None = None
 
     def __str__(self) -> str:

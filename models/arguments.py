@@ -48,6 +48,8 @@ def describe(
         if value is None or isinstance(value, bool | int | float | str):
             return {"value": value}
         if isinstance(value, Mapping):
+            if odd := [key for key in value if not isinstance(key, str)]:
+                raise TypeError(f"argument {name!r} is a dict with the key {odd[0]!r}; use strings")
             return {"dict": {str(k): node(v, _join(name, k)) for k, v in value.items()}}
         if isinstance(value, list | tuple):
             kind = "list" if isinstance(value, list) else "tuple"
@@ -149,7 +151,7 @@ def name_leaves(outputs: Any, name: str = "output") -> Iterator[tuple[str, Any]]
     """
     taken: set[str] = set()
     for path, leaf in _leaves(outputs, name):
-        if not isinstance(leaf, _PLAIN) and type(leaf).__name__ not in _SYMBOLS:
+        if type(leaf) not in _PLAIN and type(leaf).__name__ not in _SYMBOLS:
             found = _plain(path, name)
             while found in taken:
                 found += "_"
@@ -159,7 +161,7 @@ def name_leaves(outputs: Any, name: str = "output") -> Iterator[tuple[str, Any]]
 
 def name_constants(outputs: Any) -> list[str]:
     """Return, as ``path = value``, what `name_leaves` leaves out of a model's answer."""
-    return [f"{p} = {v!r}" for p, v in _leaves(outputs, "output") if isinstance(v, _PLAIN)]
+    return [f"{p} = {v!r}" for p, v in _leaves(outputs, "output") if type(v) in _PLAIN]
 
 
 def _leaves(outputs: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -163,6 +163,8 @@ class Source:
     files : what holds a model of another kind; the first is what `load` takes.
     load : loads a copy of the files, where the kind is another.
     identity : hash of what else shapes the model, such as the user's own files.
+    processing : what is declared around the model: ``preprocess`` and ``postprocess``, each with
+        ``inside`` (the export does it), ``source`` (file and line) and ``raw`` (what it takes).
     """
 
     name: str
@@ -176,6 +178,8 @@ class Source:
     files: tuple[Path, ...] = ()
     load: Callable[[Path], Any] | None = None
     identity: str = ""
+    optimize: bool = True
+    processing: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Found:
     cases : folder with a folder a case, a ``.npy`` an input.
     files : what holds a model whose kind is not ``"module"``.
     notes : what the user should know.
+    processing : what the model declares around itself, as in `shipworthy.models.own.Opened`.
     """
 
     framework: str
@@ -41,6 +42,7 @@ class Found:
     cases: str
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    processing: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -52,6 +54,7 @@ class Found:
             "cases": self.cases,
             "files": list(self.files),
             "notes": list(self.notes),
+            "processing": dict(self.processing),
         }
 
     @classmethod
@@ -111,6 +114,7 @@ class Subject:
             files=tuple(Path(file) for file in found.files),
             load=None if found.kind == "module" else lambda path: _build(given, found, path),
             identity=found.identity,
+            processing=found.processing,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -140,7 +144,18 @@ def _build(given: Given, found: Found, path: Path | None = None) -> Any:
             f"{given.path} now gives a {opened.framework} {opened.kind}, and gave a "
             f"{found.framework} {found.kind} when it was looked at; export again"
         )
+    if opened.processing != found.processing:
+        raise SubjectError(
+            f"what {given.name} declares around its model was {_where(found.processing)} when it "
+            f"was looked at, and is {_where(opened.processing)} here: its preprocess or "
+            "postprocess is not made of operations that every Keras backend has"
+        )
     return opened.model
+
+
+def _where(processing: Mapping[str, Any]) -> str:
+    told = [f"{n} {'inside' if f['inside'] else 'outside'}" for n, f in processing.items()]
+    return ", ".join(told) or "nothing"
 
 
 def write_cases(cases: list[Case], folder: Path) -> None:

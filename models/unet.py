@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shipworthy.models.spec import Array
 
 _CHANNELS = (16, 32, 64)
-_NOISE = 0.4  # standard deviation, of pixels in [0, 1]
+_NOISE = 0.25  # standard deviation, of pixels in [0, 1]
 _TEST_SEED = 1_000_000  # of the test's noise, far from the seeds of any training
 # The noisy images have about 11 dB.
 _RECIPE = Recipe(epochs=12, learning_rate=3e-3, required=16.0, metric="psnr")

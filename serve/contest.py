@@ -2,7 +2,8 @@
 
 Routes are tried in turns, the best expected first; a cell that is won is not tried again. A route
 that loses a dynamic axis, or was not proven, ranks below every one that passed with all of them.
-What lost stays beside the cells, under ``routes/``.
+An optimized artifact that does not pass is made again plain before another route is tried. What
+lost stays beside the cells, under ``routes/``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ class CellError(ShipworthyError):
     """An artifact that did not pass; the message says why."""
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A route to a cell; `plain` makes its last hop again without optimizing."""
+
+    route: Route
+    plain: bool = False
+
+    def name(self, count: int | None = None) -> str:
+        """Return the name of the step that makes the first `count` hops, or all."""
+        part = str(Route(self.route.hops[:count]))
+        return f"{part} (plain)" if self.plain and part == str(self.route) else part
+
+
 @dataclass
 class Contest:
     """The state of one export: which routes were tried, what became of them.
@@ -51,26 +65,25 @@ class Contest:
     place: Place
     launch: Launch
     errors: dict[str, ExportError] = field(default_factory=dict)
-    turn: int = -1
 
     def __post_init__(self) -> None:
         self.routes: dict[Cell, list[Route]] = {
             cell: find_routes(*cell, self.job.subject.source(cell[0]).kind)
             for cell in self.job.cells
         }
+        self._left = {cell: [Attempt(r) for r in routes] for cell, routes in self.routes.items()}
+        self._now: dict[Cell, Attempt] = {}
         self._made: set[str] = set()
-        self._open = list(self.job.cells)
 
     def next_steps(self) -> list[Step]:
         """Return the steps of the next turn; none when no cell has a route left."""
-        self.turn += 1
-        steps: list[Step] = []
-        while self._open and not steps:
-            self._open = [cell for cell in self._open if self.turn < len(self.routes[cell])]
-            todo = {cell: self.routes[cell][self.turn] for cell in self._open}
-            steps = list(self._steps({c: r for c, r in todo.items() if self._can_begin(r)}))
-            self.turn += 0 if steps else 1
-        return steps
+        self._now = {}
+        for cell, left in self._left.items():
+            while left and cell not in self._now:
+                attempt = left.pop(0)
+                if self._can_begin(attempt):
+                    self._now[cell] = attempt
+        return list(self._steps())
 
     def note(self, event: Event) -> None:
         """Keep what failed."""
@@ -83,13 +96,16 @@ class Contest:
 
     def settle(self) -> None:
         """Put the best of what was tried so far into each cell; close the cells that are won."""
-        for cell in self._open:
-            tried = self.routes[cell][: self.turn + 1]
-            ranked = sorted(tried, key=lambda route: -self._rank(route))  # stable
-            if self._rank(ranked[0]) > 0:
-                self.place.settle(str(ranked[0]))
-        if not self.job.best:
-            self._open = [cell for cell in self._open if not self._is_won(cell)]
+        for cell, attempt in self._now.items():
+            rank = self._rank(attempt.route)
+            optimizes = self.job.optimize and attempt.route.hops[-1].optimizes
+            if rank == 1 and optimizes and not attempt.plain:
+                self._left[cell].insert(0, Attempt(attempt.route, plain=True))
+            best = max(self.routes[cell], key=self._rank)  # the first of equals
+            if self._rank(best) > 0:
+                self.place.settle(str(best))
+            if rank == 3 and not self.job.best:
+                self._left[cell].clear()
 
     def record_failures(self) -> None:
         """Leave the reason in every cell for which no route made anything."""
@@ -104,47 +120,53 @@ class Contest:
             route = str(routes[0]) if routes else ">".join(cell)
             record_failure(self.place.cell(*cell), self.job.subject.name, route, error)
 
-    def _steps(self, routes: dict[Cell, Route]) -> Iterator[Step]:
-        job = self.job
-        for framework in dict.fromkeys(framework for framework, _ in routes):
+    def _steps(self) -> Iterator[Step]:
+        for framework in dict.fromkeys(framework for framework, _ in self._now):
             name = original(framework)
             if name not in self._made:
                 run = partial(
-                    _reference, job.subject, framework, self.place, self.launch, job.timeout
-                )
+                    _reference, self.job.subject, framework, self.place, self.launch,
+                    self.job.timeout,
+                )  # fmt: skip
                 yield Step(name, run)
-        planned = set(self._made)
-        for cell, route in routes.items():
-            need = self._need(original(cell[0]))
-            for count, hop in enumerate(route.hops, 1):
-                name = str(Route(route.hops[:count]))
-                if name not in planned:
-                    planned.add(name)
-                    run = partial(
-                        _hop, job.subject, cell[0], str(hop), name, self.place, self.launch,
-                        job.timeout,
-                    )  # fmt: skip
-                    yield Step(name, run, need)
-                need = self._need(name)
-            judge = partial(_judge, self.place, cell, str(route), job.threads, job.timeout)
-            yield Step(judged(*cell, str(route) if self.turn else ""), judge, need)
+        hops_ = {s.name: s for cell, one in self._now.items() for s in self._hops(cell, one)}
+        yield from hops_.values()
+        for cell, attempt in self._now.items():
+            run = partial(
+                _judge, self.place, cell, str(attempt.route), self.job.threads, self.job.timeout
+            )
+            need = attempt.name()
+            yield Step(self._judged(cell, attempt), run, (need,) if need in hops_ else ())
 
-    def _need(self, name: str) -> tuple[str, ...]:
-        return () if name in self._made else (name,)
+    def _hops(self, cell: Cell, attempt: Attempt) -> Iterator[Step]:
+        """Yield what an attempt has to make; what it starts from may be made plain this turn."""
+        job, hops_ = self.job, attempt.route.hops
+        remade = {a.route.hops: a.name() for a in self._now.values() if a.plain}
+        need = original(cell[0])
+        for count, hop in enumerate(hops_, 1):
+            name = attempt.name(count)
+            if name not in self._made:
+                run = partial(
+                    _hop, job.subject, cell[0], str(hop), str(Route(hops_[:count])), self.place,
+                    self.launch, job.timeout, job.optimize, attempt.plain and count == len(hops_),
+                )  # fmt: skip
+                yield Step(name, run, () if need in self._made else (need,))
+            need = remade.get(hops_[:count], name)
 
-    def _can_begin(self, route: Route) -> bool:
-        """Tell whether nothing that the route needs has failed already."""
-        parts = [str(Route(route.hops[:n])) for n in range(1, len(route.hops) + 1)]
-        return not any(name in self.errors for name in (original(route.framework), *parts))
+    def _judged(self, cell: Cell, attempt: Attempt) -> str:
+        first = attempt.route == self.routes[cell][0] and not attempt.plain
+        return judged(*cell, "" if first else attempt.name())
 
-    def _is_won(self, cell: Cell) -> bool:
-        return any(self._rank(route) == 3 for route in self.routes[cell][: self.turn + 1])
+    def _can_begin(self, attempt: Attempt) -> bool:
+        """Tell whether nothing that the attempt needs has failed already."""
+        names = [attempt.name(n) for n in range(1, len(attempt.route.hops) + 1)]
+        return not any(name in self.errors for name in (original(attempt.route.framework), *names))
 
     def _rank(self, route: Route) -> int:
         """Return 3 if it passed with every dynamic axis, 2 if it passed, 1 if it was made."""
+        attempts = [a for a in (Attempt(route, True), Attempt(route)) if a.name() in self._made]
         cell = (route.framework, route.format)
-        name = judged(*cell, "" if route == self.routes[cell][0] else str(route))
-        if str(route) not in self._made or name in self.errors:
+        if not attempts or self._judged(cell, attempts[0]) in self.errors:
             return 0
         folder = self.place.find(str(route))
         try:
@@ -196,8 +218,13 @@ def _hop(
     place: Place,
     launch: Launch,
     timeout: float,
+    optimize: bool,
+    instead: bool,
 ) -> str:
-    artifact, new = make_artifact(subject, framework, hops()[hop], route, place, launch, timeout)
+    artifact, new = make_artifact(
+        subject, framework, hops()[hop], route, place, launch, timeout,
+        optimize=optimize, instead=instead,
+    )  # fmt: skip
     return f"{artifact.size_bytes / 1000:,.0f} KB" if new else "unchanged"
 
 

@@ -43,6 +43,7 @@ class Job:
     threads : threads of the runtimes, when judged and when timed.
     timeout : seconds a process may take.
     best : try every route to a cell, not only until one passes with all dynamic axes.
+    optimize : see `shipworthy.models.spec.Source`.
     """
 
     subject: Subject
@@ -52,6 +53,7 @@ class Job:
     threads: int = 1
     timeout: float = 600.0
     best: bool = False
+    optimize: bool = True
 
     @property
     def cells(self) -> list[Cell]:

@@ -27,6 +27,7 @@ _OUTSIDE = {
         "resize_.default", "sym_is_contiguous.default", "sym_storage_offset.default",
         "sym_stride.int",
     ),
+    "a product of sizes by the time the bridge sees it": ("sym_numel.default",),
 }  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from shipworthy.convert.bridge.lazy import tf
 from shipworthy.convert.bridge.table import Out, aten
@@ -47,6 +49,25 @@ def arange(start: Any, end: Any, step: Any = 1, dtype: Any = None, *, out: Out) 
             tf.cast(tf.range(*(tf.cast(n, tf.float64) for n in (start, end, step))), out.dtype)
         )
     return Value(tf.cast(tf.range(start, end, step, dtype=_wide(out)), out.dtype))
+
+
+@aten("tril_indices.default")
+def tril_indices(rows: Size, columns: Size, offset: int = 0, **settings: Any) -> Value:
+    """Places of a matrix on and below a diagonal, row by row."""
+    return _triangle(rows, columns, lambda row, column: column - row <= offset)
+
+
+@aten("triu_indices.default")
+def triu_indices(rows: Size, columns: Size, offset: int = 0, **settings: Any) -> Value:
+    """Places of a matrix on and above a diagonal, row by row."""
+    return _triangle(rows, columns, lambda row, column: column - row >= offset)
+
+
+def _triangle(rows: Size, columns: Size, inside: Callable[[Any, Any], Any]) -> Value:
+    if isinstance(rows, int) and isinstance(columns, int):
+        grid = np.indices((rows, columns))
+        return Value(tf.constant(grid[:, inside(*grid)], tf.int64))
+    return Value(tf.transpose(tf.where(inside(tf.range(rows)[:, None], tf.range(columns)))))
 
 
 def _wide(out: Out) -> Any:

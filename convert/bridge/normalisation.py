@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -75,7 +75,9 @@ def batch_norm_no_stats(
     epsilon: float,
 ) -> tuple[Value, Missing, Missing]:
     """Normalise by the statistics of the batch at hand (``track_running_stats=False``)."""
-    y = _standardised(x.tensor, [x.axis(dim) for dim in range(x.rank) if dim != 1], epsilon)
+    y = _standardised(
+        x.tensor, _over([x.axis(dim) for dim in range(x.rank) if dim != 1]), epsilon
+    )
     return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
 
 
@@ -98,7 +100,7 @@ def instance_norm(
         return batch_norm(
             x, weight, bias, running_mean, running_variance, momentum, epsilon
         )[0]  # fmt: skip
-    y = _standardised(x.tensor, x.axes(list(range(2, x.rank))), epsilon)
+    y = _standardised(x.tensor, _over(x.axes(list(range(2, x.rank)))), epsilon)
     return x.like(_affine(x, y, weight, bias, [1]))
 
 
@@ -108,7 +110,7 @@ def layer_norm(
 ) -> tuple[Value, Missing, Missing]:
     """Normalise over the last axes."""
     dims = list(range(x.rank - len(shape), x.rank))
-    y = _standardised(x.tensor, x.axes(dims), epsilon)
+    y = _standardised(x.tensor, _over(x.axes(dims)), epsilon)
     return x.like(_affine(x, y, weight, bias, dims)), _NO_STATISTICS, _NO_STATISTICS
 
 
@@ -123,22 +125,50 @@ def group_norm(
     groups: int,
     epsilon: float,
 ) -> tuple[Value, Missing, Missing]:
-    """Normalise over groups of channels."""
-    place = x.axis(1)
-    sizes = x.sizes(x.order)
-    split = [*sizes[:place], groups, channels // groups, *sizes[place + 1 :]]
-    # The axis of groups stands at `place`; the batch, wherever it lies, is left alone too.
-    first = x.axis(0) + (x.axis(0) > place)
-    axes = [axis for axis in range(len(split)) if axis not in (place, first)]
-    y = reshape(_standardised(reshape(x.tensor, split), axes, epsilon), sizes)
+    """Normalise over groups of channels.
+
+    The mean of a group is that of its channels' means, so that no large tensor needs an axis of
+    groups.
+    """
+    within = [x.axis(dim) for dim in range(2, x.rank)]
+
+    def mean(t: Tensor) -> Tensor:
+        by_channel = tf.reduce_mean(t, axis=within, keepdims=True) if within else t
+        if groups == channels:
+            return by_channel
+        split = tf.reshape(by_channel, [-1, groups, channels // groups])
+        whole = tf.reduce_mean(split, axis=2, keepdims=True)
+        spread = whole * tf.ones([1, 1, channels // groups], t.dtype)
+        shape = [-1 if dim == 0 else channels if dim == 1 else 1 for dim in x.order]
+        return reshape(spread, shape)
+
+    if x.axis(0):  # the split above counts on the batch to come first
+        x = Value(x.plain)
+        within = list(range(2, x.rank))
+    y = _standardised(x.tensor, mean, epsilon)
     return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
 
 
-def _standardised(t: Tensor, axes: Sequence[int], epsilon: float) -> Tensor:
+@aten("_fused_rms_norm.default", "rms_norm.default")
+def rms_norm(
+    x: Value, shape: Sequence[int], weight: Value | None = None, epsilon: float | None = None
+) -> tuple[Value, Missing]:
+    """Divide by the root of the mean square over the last axes."""
+    dims = list(range(x.rank - len(shape), x.rank))
+    epsilon = np.finfo(x.dtype.name).eps if epsilon is None else epsilon
+    square = tf.reduce_mean(tf.square(x.tensor), axis=x.axes(dims), keepdims=True)
+    y = x.tensor * tf.math.rsqrt(square + epsilon)
+    return x.like(_affine(x, y, weight, None, dims)), _NO_STATISTICS
+
+
+def _over(axes: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    return lambda t: tf.reduce_mean(t, axis=axes, keepdims=True)
+
+
+def _standardised(t: Tensor, mean: Callable[[Tensor], Tensor], epsilon: float) -> Tensor:
     """Subtract the mean, divide by the standard deviation (biased)."""
-    centred = t - tf.reduce_mean(t, axis=axes, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), axis=axes, keepdims=True)
-    return centred * tf.math.rsqrt(variance + epsilon)
+    centred = t - mean(t)
+    return centred * tf.math.rsqrt(mean(tf.square(centred)) + epsilon)
 
 
 def _affine(

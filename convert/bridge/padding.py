@@ -48,13 +48,35 @@ def replicate(x: Value, amounts: Sequence[Size]) -> Value:
 def _gathered(x: Value, amounts: Sequence[Size], circular: bool) -> Value:
     t = x.tensor
     for axis, (before, after) in enumerate(_pairs(x, amounts)):
-        if isinstance(before, int) and isinstance(after, int) and before == after == 0:
+        if isinstance(before, int) and isinstance(after, int):
+            t = _joined(t, axis, before, after, circular)
             continue
         size = x.size(x.order[axis])
         places = tf.range(-before, size + after)
         inside = places % size if circular else tf.clip_by_value(places, 0, size - 1)
         t = tf.gather(t, inside, axis=axis)
     return x.like(t)
+
+
+def _joined(t: Tensor, axis: int, before: int, after: int, circular: bool) -> Tensor:
+    """Pad an axis with its own ends, which is faster than to look every place up."""
+    cut = [slice(None)] * axis
+    ends = []
+    for amount, single, several in (
+        (before, slice(0, 1), slice(-before, None)),
+        (after, slice(-1, None), slice(0, after)),
+    ):
+        if amount > 0:
+            end = t[(*cut, several if circular else single)]
+            repeats = [1] * axis + [amount] + [1] * (t.shape.rank - axis - 1)
+            ends.append([end if circular or amount == 1 else tf.tile(end, repeats)])
+        else:
+            ends.append([])
+    # A negative amount cuts off.
+    kept = slice(max(-before, 0) or None, min(after, 0) or None)
+    t = t if kept == slice(None) else t[(*cut, kept)]
+    parts = [*ends[0], t, *ends[1]]
+    return tf.concat(parts, axis) if len(parts) > 1 else t
 
 
 def _pairs(x: Value, amounts: Sequence[Size]) -> list[tuple[Size, Size]]:

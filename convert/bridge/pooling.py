@@ -60,16 +60,16 @@ def max_pool(
     pads = _pads(t, _spans(window, dilation), stride, per_axis(padding, n), ceil_mode)
     if any(d != 1 for d in dilation) or not t.dtype.is_floating:
         t = padded(t, pads, _lowest(t.dtype))
-        views = (t[(slice(None), *cut)] for cut in views(sizes(t), window, stride, dilation))
-        return value(_most(views))
+        return value(_most(t, views(sizes(t), window, stride, dilation)))
     same = is_same(t, window, stride, pads)
     t = t if same else padded(t, pads, -math.inf)
     return value(_pooled(tf.nn.max_pool2d, t, window, stride, "SAME" if same else "VALID"))
 
 
-def _most(views: Any) -> Tensor:
+def _most(t: Tensor, cuts: Sequence[Cuts]) -> Tensor:
     result = None
-    for view in views:
+    for cut in cuts:
+        view = t[(slice(None), *cut)]
         result = view if result is None else tf.maximum(result, view)
     return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from shipworthy.convert.bridge.lazy import Lazy, tf
 from shipworthy.convert.bridge.resize import cubic_kernel
-from shipworthy.convert.bridge.spatial import all_sizes, sizes, spatial, value
+from shipworthy.convert.bridge.spatial import all_sizes, spatial, value
 from shipworthy.convert.bridge.table import Out, aten
 from shipworthy.convert.bridge.value import Size, Tensor, Value, reshape
 

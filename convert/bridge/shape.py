@@ -122,6 +122,18 @@ def squeeze(x: Value, dims: int | Sequence[int]) -> Value:
     return Value(tf.squeeze(x.tensor, x.axes(drop)), without(x.order, drop)) if drop else x
 
 
+@aten("unfold.default")
+def unfold(x: Value, dim: int, size: int, step: int) -> Value:
+    """Cut an axis into windows, which may overlap; what is in a window becomes the last axis."""
+    if not x.rank:
+        return Value(tf.reshape(x.tensor, [1]))
+    axis, dim = x.axis(dim), x.dim(dim)
+    count = (x.size(dim) - size) // step + 1
+    places = tf.range(count)[:, None] * step + tf.range(size)[None, :]
+    order = [*x.order[: axis + 1], x.rank, *x.order[axis + 1 :]]
+    return Value(tf.gather(x.tensor, places, axis=axis), order)
+
+
 @aten("flip.default")
 def flip(x: Value, dims: Sequence[int]) -> Value:
     """Turn axes round."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,13 +17,7 @@ def sym_size(x: Value, dim: int) -> Size:
     return x.size(dim)
 
 
-@aten("sym_numel.default")
-def sym_numel(x: Value) -> Size:
-    """Return the number of elements."""
-    return math.prod(x.size(dim) for dim in range(x.rank))
-
-
-@aten("_local_scalar_dense.default", "item.default")
+@aten("_local_scalar_dense.default")
 def local_scalar_dense(x: Value) -> Size:
     """Return a number that is used as a size (``x[:, : lengths.max()]``) or as a factor."""
     if x.dtype == tf.bool:

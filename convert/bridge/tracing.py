@@ -7,6 +7,7 @@ loop get an equivalent that does not. The user's code is traced as it stands.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -35,6 +36,10 @@ def sizes_kept() -> Iterator[None]:
         # They read the batch as a number; the original has run with the same inputs.
         for layer in (RNNBase, LSTM):
             stack.enter_context(mock.patch.object(layer, "check_forward_args", _unchecked))
+        # A recurrent layer refreshes its list of weights when they are put in; PyTorch puts the
+        # list back in the end.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message=r"(?s).*_flat_weights.* assigned during export")
         stack.enter_context(_mode()())
         yield
 
@@ -81,6 +86,8 @@ def _replacement(function: Any) -> Replacement | None:
         return lambda args, kwargs: packed.unpack(*args)
     if name == "embedding_bag" and _is_pytorchs(function):
         return _embedding_bag
+    if name == "take_along_dim":
+        return lambda args, kwargs: _take_along_dim(*args, **kwargs)
     if name in _POOLS and _is_pytorchs(function):
         return lambda args, kwargs: _pool(name, *args, **kwargs)
     return None
@@ -120,6 +127,22 @@ def _pool(
         return NotImplemented
     dims = list(range(-count, 0))
     return x.amax(dims, keepdim=True) if name.startswith("max") else x.mean(dims, keepdim=True)
+
+
+def _take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
+    """Gather with broadcasting, which tracing resolves by the traced sizes."""
+    if dim is None:
+        return x.flatten().gather(0, indices.flatten())
+
+    def wide(tensor: Any, other: Any) -> Any:
+        sizes = [-1] * tensor.dim()
+        for axis in range(tensor.dim()):
+            one = isinstance(tensor.shape[axis], int) and tensor.shape[axis] == 1
+            if axis != dim % tensor.dim() and one:
+                sizes[axis] = other.shape[axis]
+        return tensor.expand(sizes)
+
+    return wide(x, indices).gather(dim, wide(indices, x))
 
 
 def _embedding_bag(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Opened:
     notes : what the user should know, one sentence each.
     files : what holds a model whose kind is not ``"module"``: the file or folder that was given,
         and what lies beside it and belongs to it. A copy of them loads as they do.
+    processing : what is declared around the model, see `shipworthy.models.own.processing`.
     """
 
     framework: str
@@ -49,6 +50,7 @@ class Opened:
     specs: tuple[TensorSpec, ...] = ()
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    processing: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Which file loads a kind, and the framework that a kind is of; a Python file tells when it is run.

@@ -1,33 +1,38 @@
 """``file.py:NAME``: what a user's own code builds.
 
 NAME is a model, a callable that gives one, or either of these with example inputs: a pair
-``(model, example_inputs)``. The file is imported as it would be in the user's repository: a file of
-a package by its dotted name, with the folder above the package, the file's own folder and the
-working folder on the path.
+``(model, example_inputs)``, or a dict ``{"model": ..., "inputs": ..., "preprocess": ...,
+"postprocess": ...}`` (see `shipworthy.models.own.processing`).
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import random
+import re
 import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from shipworthy.models.given import Given
 from shipworthy.models.own import Opened, OwnModelError
+from shipworthy.models.own.call import as_tensors, read_example
+from shipworthy.models.own.importing import import_file, resolve
 from shipworthy.models.own.weights_file import load_into
+
+_KEYS = ("model", "inputs", "preprocess", "postprocess", "inside")
+_FORMS = (
+    "a torch.nn.Module, a keras.Model, a pair (model, example_inputs), or a dict "
+    '{"model": model, "inputs": example_inputs, ...}'
+)
 
 
 def load(given: Given) -> Opened:
-    """Import the file, call the factory, fill in the weights.
+    """Import the file, call the factory, fill in the weights, wrap what is declared around it.
 
     Random generators are seeded first, so that every process builds the same model.
 
@@ -36,31 +41,53 @@ def load(given: Given) -> Opened:
     OwnModelError : the file cannot be imported, has no such name, or it gives no model.
     """
     path = Path(given.path)
+    found = _run(path, given.name)
+    declared = _split(found, f"{path.name}:{given.name}")
+    model, notes = _unwrap(declared["model"])
+    framework = _framework(model)
+    assert framework is not None, "_split has looked"
+    example = declared.get("inputs")
+    args, kwargs = read_example(model, framework, example)
+    opened = Opened(
+        framework, "module", model, args, kwargs,
+        notes=(f"{path.name} is your own code and was run.", *notes),
+    )  # fmt: skip
     try:
-        found = _resolve(_import(path), given.name, path)
-        _seed()
-        if not _is_model(found) and callable(found):
-            found = found()
+        # Only a declaration makes an example raw, so that one for the model itself builds it.
+        from shipworthy.models.own.processing import process
+
+        return process(opened, declared, lambda one: _ready(one, given, framework))
     except OwnModelError:
         raise
     except (Exception, SystemExit) as e:
-        raise OwnModelError(_where(e, path, given.name)) from e
-    model, example = _split(found)
-    framework = _framework(model)
-    if framework is None:
-        raise OwnModelError(
-            f"{path.name}:{given.name} gives a {_type(model)}; it must be, or give, a "
-            "torch.nn.Module, a keras.Model, or a pair (model, example_inputs)"
-        )
-    args, kwargs = _example(model, framework, example)
-    opened = Opened(
-        framework, "module", model, args, kwargs,
-        notes=(f"{path.name} is your own code and was run.",),
-    )  # fmt: skip
+        raise OwnModelError(tell(e, path, given.name)) from e
+
+
+def _ready(opened: Opened, given: Given, framework: str) -> None:
     prepare(opened)
     if given.weights:
         load_into(opened.model, framework, Path(given.weights))
-    return opened
+
+
+def _run(path: Path, name: str) -> Any:
+    """Import the file and call what NAME is, until there is a model or something else."""
+    given_argv = sys.argv
+    sys.argv = [str(path)]  # what the file's own argparse may read
+    try:
+        _import_framework(path)
+        _seed()
+        found = resolve(import_file(path), name, path)
+        _seed()
+        for _ in range(2):  # a factory, or one that gives a class
+            if callable(found) and not _is_model(found):
+                found = found()
+        return found
+    except OwnModelError:
+        raise
+    except (Exception, SystemExit) as e:
+        raise OwnModelError(tell(e, path, name)) from e
+    finally:
+        sys.argv = given_argv
 
 
 def prepare(opened: Opened) -> None:
@@ -68,55 +95,23 @@ def prepare(opened: Opened) -> None:
     model = opened.model
     if opened.framework == "pytorch":
         model.eval()
-    elif not model.built or not getattr(model, "weights", None):
+    elif not model.built:
         if opened.args is None:
             raise OwnModelError(
                 f"the Keras model {model.name!r} is not built, so its inputs are unknown; return "
-                "(model, example_inputs), or call it once before you return it"
+                "(model, example_inputs), or begin it with a keras.Input"
             )
-        import keras
-
-        as_tensors = keras.tree.map_structure(
-            lambda value: keras.ops.convert_to_tensor(value) if _is_array(value) else value,
-            (list(opened.args), dict(opened.kwargs or {})),
-        )
-        model(*as_tensors[0], **as_tensors[1])
+        args, kwargs = as_tensors("tensorflow", opened.args, opened.kwargs or {})
+        model(*args, **kwargs)
 
 
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype")
-
-
-def _import(path: Path) -> ModuleType:
-    root, parts = path.parent, [path.stem]
-    while (root / "__init__.py").is_file():
-        parts.insert(0, root.name)
-        root = root.parent
-    for folder in dict.fromkeys((str(Path.cwd()), str(path.parent), str(root))):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
-    if len(parts) > 1:
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        return importlib.import_module(name)
-    # Not by its bare name: that may be taken by an installed package.
-    spec = importlib.util.spec_from_file_location(f"_own_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, "a .py file has a loader"  # noqa: PT018
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling look a class' module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def _resolve(module: ModuleType, name: str, path: Path) -> Any:
-    found: Any = module
-    for part in name.split("."):
-        if not hasattr(found, part):
-            public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-            raise OwnModelError(
-                f"{path.name} has no {name!r}; it has: {', '.join(public) or 'nothing callable'}"
-            )
-        found = getattr(found, part)
-    return found
+def _import_framework(path: Path) -> None:
+    """Import the framework that a file will, so that it is seeded before the file's first line."""
+    text = path.read_text(errors="replace")
+    for name in ("torch", "keras"):
+        words = "torch" if name == "torch" else "keras|tensorflow"
+        if re.search(rf"^\s*(import|from) ({words})\b", text, re.M):
+            __import__(name)
 
 
 def _seed() -> None:
@@ -129,13 +124,36 @@ def _seed() -> None:
 
 
 def _is_model(value: Any) -> bool:
-    return _framework(_split(value)[0]) is not None
+    return _framework(value) is not None
 
 
-def _split(found: Any) -> tuple[Any, Any]:
-    if isinstance(found, tuple) and len(found) == 2 and _framework(found[0]) is not None:
+def _split(found: Any, what: str) -> Mapping[str, Any]:
+    """Return a factory's answer as a dict with ``model``."""
+    if _is_model(found):
+        return {"model": found}
+    if isinstance(found, tuple | list) and len(found) == 2 and _is_model(found[0]):
+        return {"model": found[0], "inputs": found[1]}
+    if isinstance(found, Mapping) and _is_model(found.get("model")):
+        if unknown := [str(key) for key in found if key not in _KEYS]:
+            raise OwnModelError(
+                f"{what} gives a dict with {', '.join(map(repr, unknown))}; known keys are "
+                f"{', '.join(_KEYS)}"
+            )
         return found
-    return found, None
+    raise OwnModelError(f"{what} gives {_type(found)}; it must be, or give, {_FORMS}")
+
+
+def _unwrap(model: Any) -> tuple[Any, tuple[str, ...]]:
+    """Take a module out of what only runs it: torch.compile, DataParallel."""
+    notes: list[str] = []
+    for kind, attribute in (
+        ("OptimizedModule", "_orig_mod"), ("DataParallel", "module"),
+        ("DistributedDataParallel", "module"),
+    ):  # fmt: skip
+        if type(model).__name__ == kind:
+            model = getattr(model, attribute)
+            notes.append(f"The module inside {kind} was taken.")
+    return model, tuple(notes)
 
 
 def _framework(model: Any) -> str | None:
@@ -144,54 +162,67 @@ def _framework(model: Any) -> str | None:
     if keras is not None and hasattr(keras, "Model") and isinstance(model, keras.Model):
         return "tensorflow"
     if torch is not None and hasattr(torch, "nn") and isinstance(model, torch.nn.Module):
-        return "pytorch"
+        if isinstance(model, torch.jit.ScriptModule):
+            raise OwnModelError(
+                "the model is TorchScript already; give the nn.Module it was made from, or save it "
+                "with torch.jit.save and give that file"
+            )
+        # A keras.Layer under the torch backend is no model in the others.
+        return None if keras is not None and isinstance(model, keras.Layer) else "pytorch"
     return None
 
 
-def _example(
-    model: Any, framework: str, example: Any
-) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None]:
-    """Read example inputs: a dict by keyword where the model has such parameters, else as it is."""
-    if example is None:
-        return None, None
-    call = model.forward if framework == "pytorch" else model.call
-    accepted = inspect.signature(call).parameters
-    functional = framework == "tensorflow" and _is_functional(model)
-    if isinstance(example, Mapping):
-        if not functional and all(name in accepted for name in example):
-            return (), dict(example)
-        return (dict(example),), {}
-    if isinstance(example, list | tuple):
-        if functional and len(example) > 1:
-            return (list(example),), {}
-        takes = [
-            p for p in accepted.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "training"
-        ]  # fmt: skip
-        star = any(p.kind == p.VAR_POSITIONAL for p in accepted.values())
-        if framework == "tensorflow" and len(example) > len(takes) and not star:
-            return (list(example),), {}
-        return tuple(example), {}
-    return (example,), {}
-
-
-def _is_functional(model: Any) -> bool:
-    try:
-        return bool(model.inputs)
-    except (AttributeError, ValueError):
-        return False
-
-
 def _type(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__name__}"
+    if value is None:
+        return "None (does it return the model?)"
+    if inspect.iscoroutine(value) or inspect.isgenerator(value):
+        return f"a {type(value).__name__}, which was not run"
+    bases = {f"{b.__module__.partition('.')[0]}.{b.__name__}" for b in type(value).__mro__}
+    if "keras.Layer" in bases:
+        return f"the layer {type(value).__name__} (wrap it: keras.Sequential([keras.Input(...), it]))"
+    if "tensorflow.AutoTrackable" in bases:
+        return (
+            f"the TensorFlow module {type(value).__name__} (save it with tf.saved_model.save and "
+            "give that folder)"
+        )
+    if isinstance(value, Mapping) and value and all(hasattr(v, "shape") for v in value.values()):
+        return "weights alone (return the model, and give them by --weights)"
+    if isinstance(value, list | tuple):
+        kinds = ", ".join(type(one).__name__ for one in value[:4])
+        return f"a {type(value).__name__} of {len(value)} ({kinds}{', ...' * (len(value) > 4)})"
+    return f"a {type(value).__module__}.{type(value).__name__}"
 
 
-def _where(error: BaseException, path: Path, name: str) -> str:
-    """Say what the user's code raised, and on which line of theirs."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+def tell(error: BaseException, path: Path, name: str) -> str:
+    """Say what the user's code raised, on which line of theirs, and what may help."""
+    room = str(Path(__file__).resolve().parent)
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(room)
+    ]
     own = [f for f in frames if "site-packages" not in f.filename and "<frozen" not in f.filename]
     own = [f for f in own if Path(f.filename).is_relative_to(path.parent)] or own
-    lines = str(error).strip().splitlines()
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     what = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
     at = f" at {own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else ""
-    return f"{path.name}:{name} raised {what}{at}"
+    return f"{path.name}:{name} raised {what}{at}{_hint(error, bool(own))}"
+
+
+def _hint(error: BaseException, inside: bool) -> str:
+    """Return what helps with the commonest slips."""
+    said = str(error)
+    if isinstance(error, TypeError) and not inside and "required" in said:
+        return ". It is called without arguments; give its parameters defaults, or write a factory"
+    if isinstance(error, FileNotFoundError):
+        return f". Relative paths count from the working folder, {Path.cwd()}"
+    if isinstance(error, SystemExit):
+        return ". It ends the process in place of giving a model; it is run without arguments"
+    if isinstance(error, EOFError):
+        return ". It waits for input that nobody gives here"
+    if "no known parent package" in said:
+        return ". Put an __init__.py into the folders of its package"
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            ". Imports are looked up from the file's folder, its package's, its project's (with "
+            f".git or pyproject.toml) and the working folder, {Path.cwd()}"
+        )
+    return ""

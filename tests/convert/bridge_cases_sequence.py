@@ -102,7 +102,7 @@ def masked(x: Any, mask: Any) -> Any:
 
 def masked_each(x: Any, mask: Any) -> Any:
     x = x.clone()
-    x[mask] = torch.arange(3.0)
+    x[mask] = torch.arange(3).to(x.dtype)
     return x
 
 
@@ -122,7 +122,8 @@ def Attends(masked: bool = False, **settings: Any) -> Any:  # noqa: N802
             self.attention = nn.MultiheadAttention(8, 2, batch_first=True, **settings)
 
         def forward(self, x: Any, *padding: Any) -> Any:
-            mask = nn.Transformer.generate_square_subsequent_mask(x.size(1)) if masked else None
+            mask = torch.full((x.size(1), x.size(1)), float("-inf"), dtype=x.dtype).triu(1)
+            mask = mask if masked else None
             keys = padding[0] if padding else None
             return self.attention(x, x, x, key_padding_mask=keys, attn_mask=mask)[0]
 
@@ -169,6 +170,10 @@ CASES: list[tuple[Any, ...]] = [
      f(lambda x: x[:, *torch.triu_indices(4, 4, offset=1)]), "N 4 4"),
     ("index mask", "index.Tensor", f(lambda x: x[x > 0]), "N 6"),
     ("index rows by mask", "index.Tensor", f(lambda x, m: x[:, m]), "N 6 2", "bool 6"),
+    ("lower triangle", "tril_indices.default",
+     f(lambda x: x[:, *torch.tril_indices(x.shape[1], 5, offset=-1)]), "N H 9"),
+    ("upper triangle", "triu_indices.default",
+     f(lambda x: torch.triu_indices(3, 4, offset=1) + x), "int64 1"),
     ("roll", "index.Tensor", f(lambda x: torch.ops.aten.index(x, [None, torch.tensor([2, 0])])),
      "N 3"),
     ("unsafe index", "_unsafe_index.Tensor",
@@ -214,9 +219,9 @@ CASES: list[tuple[Any, ...]] = [
     # Order.
     ("sort", "sort.default", f(lambda x: x.sort(1)[0]), "N L"),
     ("sort places", "sort.default", f(lambda x: x.sort(1, descending=True)[1]), "N L"),
-    ("sort stable", "sort.stable", f(lambda x: x.sort(0, stable=True)[1]), "int32 N L 0..3"),
+    ("sort stable", "sort.stable", f(lambda x: x.sort(dim=0, stable=True)[1]), "int32 N L 0..3"),
     ("sort stable down", "sort.stable",
-     f(lambda x: x.sort(-1, descending=True, stable=True)[1]), "uint8 N L 0..3"),
+     f(lambda x: x.sort(dim=-1, descending=True, stable=True)[1]), "uint8 N L 0..3"),
     ("argsort", "sort.stable", f(lambda x: x.argsort(dim=1, stable=True)), "bool N L"),
     ("topk", "topk.default", f(lambda x: x.topk(3, 1)[0]), "N L 2"),
     ("topk places", "topk.default", f(lambda x: x.topk(2, largest=False)[1]), "N L"),
@@ -248,14 +253,15 @@ CASES: list[tuple[Any, ...]] = [
     ("cummax places", "cummax.default", f(lambda x: x.cummax(1)[1]), "int64 N L 0..4"),
     ("cummin", "cummin.default", f(lambda x: x.cummin(0)[1]), "5 N"),
     # Sizes.
-    ("numel", "sym_numel.default", f(lambda x: x * torch.ops.aten.sym_numel(x)), "N 4"),
+    ("numel", "mul.Tensor", f(lambda x: x * x.numel()), "N 4"),
     ("item", "_local_scalar_dense.default", f(lambda x, n: x[:, : n.max().item()] * 2), "N 8",
      "int64 N 1..8"),
     ("root of a size", "mul.Tensor", f(lambda x: x * x.shape[1] ** 0.5), "N L"),
     ("mask by arange", "lt.Tensor",
      f(lambda x, n: x.masked_fill(torch.arange(x.shape[1]) >= n[:, None], 0.0)
        * (torch.arange(x.shape[1]) < n[:, None])), "N L", "int64 N 1..8"),
-    ("unfold", "index.Tensor", f(lambda x: x.unfold(1, 3, 2) * 1), "N 9"),
+    ("unfold", "unfold.default", f(lambda x: x.unfold(1, 3, 2) * 1), "N 9 2"),
+    ("unfold any size", "unfold.default", f(lambda x: x.unfold(-1, 4, 3)), "N L"),
     ("repeat_interleave", "expand.default", f(lambda x: x.repeat_interleave(3, 1)), "N L"),
     ("one_hot", "eq.Tensor", f(lambda x: F.one_hot(x, 5)), "int64 N L 0..4"),
     ("pool over all", "amax.default", f(over_all), "N L 3"),

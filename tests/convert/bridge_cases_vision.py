@@ -418,8 +418,6 @@ def sampling() -> list[tuple[Any, ...]]:
          f(lambda t: F.affine_grid(t, [t.shape[0], 3, 5, 6], align_corners=False)), "N 2 3"),
         ("affine_grid corners", affine,
          f(lambda t, x: F.affine_grid(t, x.shape, align_corners=True)), "N 2 3", "N 3 5 6"),
-        ("affine_grid any size", affine,
-         f(lambda t, x: F.affine_grid(t, x.shape, align_corners=False)), "N 2 3", "N 3 H W"),
         ("affine_grid 3d", affine,
          f(lambda t, x: F.affine_grid(t, x.shape, align_corners=False)), "N 3 4", "N 2 4 5 3"),
         ("spatial transformer", grid,

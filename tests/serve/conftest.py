@@ -359,6 +359,7 @@ class FakeLaunch:
             self.made.make_artifact(
                 request.framework, request.route.split(">")[-1], into=work, route=request.route,
                 key=request.key, command=request.command, fixed_axes=fixed, dynamic_axes=axes,
+                options={"optimize": request.optimize}, instead_of=request.instead_of,
             )  # fmt: skip
         return Outcome(0, 0.1, False, timeout)
 

@@ -1,6 +1,7 @@
 """Routes compete for a cell. The processes of originals, hops and runners are played."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -155,3 +156,39 @@ def test_best_tries_all_and_keeps_the_fastest(export, made, launch, fake_runner,
         (record,) = collect(made.out)
         figures = {a["route"]: a["p50_ns"] for a in record["attempts"]}
         assert figures == dict.fromkeys(ROUTES[:-1], 5000)
+
+
+@pytest.fixture
+def optimizing(monkeypatch):
+    """The first route's last hop optimizes."""
+    from shipworthy.serve import contest
+
+    def find(*words):
+        first, *others = find_routes(*words)
+        hops = (*first.hops[:-1], replace(first.hops[-1], optimizes=True))
+        return [replace(first, hops=hops), *others]
+
+    monkeypatch.setattr(contest, "find_routes", find)
+
+
+def test_an_optimized_artifact_that_is_wrong_is_made_again_plain(
+    export, made, launch, fake_runner, optimizing, monkeypatch
+):
+    wrong = type(fake_runner)()
+    wrong.spoil = lambda case, y: -y
+
+    def run(runner, model, cases, **options):
+        spoilt = read_artifact(model.parent).options["optimize"]
+        return (wrong if spoilt else fake_runner).run(runner, model, cases, **options)
+
+    monkeypatch.setattr("shipworthy.serve.answers.run", run)
+    for _ in range(2):  # a repeat does not try the optimized one again
+        launch.begun.clear()
+        export()
+        assert held(made) == ROUTES[0]
+        artifact = read_artifact(made.cell(*CELL))
+        assert artifact.options["optimize"] is False
+        assert artifact.instead_of is not None
+        assert read_validation(made.cell(*CELL)).passed
+        assert not any(route in launch.begun for route in ROUTES[1:])
+    assert launch.begun == []

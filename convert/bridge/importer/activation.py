@@ -56,7 +56,7 @@ def selu(node: Node, x: Tensor) -> Tensor:
 
 @onnx_op("HardSigmoid", since=1)
 def hard_sigmoid(node: Node, x: Tensor) -> Tensor:
-    """A line between 0 and 1; PyTorch has the one of slope 1/6."""
+    """Follow a line between 0 and 1; PyTorch has the one of slope 1/6."""
     alpha, beta = node.get("alpha", 0.2), node.get("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-7 and beta == 0.5:
         return torch.nn.functional.hardsigmoid(x)

@@ -1,4 +1,4 @@
-"""Loops and branches: run by Python as they come, recorded by `torch.jit.trace` as what they are."""
+"""Loops and branches: Python runs them as they come, `torch.jit.trace` records them as such."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 
 from shipworthy.convert.bridge.importer.evaluate import Scope, Value, as_tensor, run_nodes
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Tensor, torch, untraced
+from shipworthy.convert.bridge.importer.number import (
+    Tensor,
+    constant,
+    torch,
+    untraced,
+)
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 _NOT_EXPORTED = (
@@ -29,9 +34,9 @@ def loop(node: Node, limit: Value, condition: Value, *first: Value, scope: Scope
         run_nodes(body.nodes, inner)
         return [inner.tensor(name) for name in body.outputs]
 
-    go_on = torch.tensor(True) if condition is None else as_tensor(condition).reshape(())
+    go_on = constant(True) if condition is None else as_tensor(condition).reshape(())
     # The largest count that there is stands for none.
-    trips = torch.tensor(2**63 - 1) if limit is None else as_tensor(limit).reshape(())
+    trips = constant(2**63 - 1) if limit is None else as_tensor(limit).reshape(())
     state = [go_on, *(as_tensor(one) for one in first)]
     around = _around(scope, body.outer)
     results = _repeat(node, step, trips, state, around, collected)
@@ -60,8 +65,8 @@ def scan(node: Node, *inputs: Value, scope: Scope) -> Any:
         return [state[0], *(inner.tensor(name) for name in body.outputs)]
 
     steps = sequences[0].shape[0]
-    trips = steps if isinstance(steps, torch.Tensor) else torch.tensor(steps)
-    state = [torch.tensor(True), *(as_tensor(value) for value in inputs[:carried])]
+    trips = steps if isinstance(steps, torch.Tensor) else constant(steps)
+    state = [constant(True), *(as_tensor(value) for value in inputs[:carried])]
     around = [*sequences, *_around(scope, body.outer)]
     results = _repeat(node, step, trips, state, around, collected)
     turned = node.get("scan_output_directions", [0] * collected)
@@ -126,7 +131,7 @@ def _repeat(
             example = [[one.detach().clone() for one in part] for part in (state, [trips, *around])]
             traced = torch.jit.trace(
                 lambda i, state, given: step(i, state, given[1:]),
-                (torch.tensor(0), *example),
+                (constant(0), *example),
                 check_trace=False,
                 strict=False,
             )
@@ -137,7 +142,7 @@ def _repeat(
     for i in range(min(int(trips), 2**62)):
         if not bool(state[0]):
             break
-        results = step(torch.tensor(i), state, around)
+        results = step(constant(i), state, around)
         state = results[:carried]
         for column, result in zip(columns, results[carried:], strict=True):
             column.append(result)
@@ -187,11 +192,7 @@ def _scripted_branch(then: Any, otherwise: Any) -> Any:
     import torch
 
     def choose(condition: torch.Tensor, around: list[torch.Tensor]) -> list[torch.Tensor]:
-        if bool(condition):
-            found = then(around)
-        else:
-            found = otherwise(around)
-        return found
+        return then(around) if bool(condition) else otherwise(around)
 
     return torch.jit.script(choose)
 

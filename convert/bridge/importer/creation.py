@@ -5,18 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Numbers, Tensor, is_plain, torch
+from shipworthy.convert.bridge.importer.number import (
+    Numbers,
+    Tensor,
+    constant,
+    is_plain,
+    torch,
+)
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 
 @onnx_op("Constant", since=1)
-def constant(node: Node) -> Tensor:
-    """What the file says."""
+def from_file(node: Node) -> Tensor:
+    """Return what the file says."""
     kinds = {"value_float": torch.float32, "value_floats": torch.float32,
              "value_int": torch.int64, "value_ints": torch.int64}  # fmt: skip
     for name, dtype in kinds.items():
         if name in node.attributes:
-            return torch.tensor(node.get(name), dtype=dtype)
+            return constant(node.get(name), dtype)
     if "value" not in node.attributes:
         node.refuse(f"a constant given as {', '.join(node.attributes)}; supported: numbers, dense")
     return node.get("value")
@@ -26,7 +32,9 @@ def constant(node: Node) -> Tensor:
 def constant_of_shape(node: Node, shape: Numbers) -> Any:
     """One value everywhere."""
     value = node.get("value")
-    number, dtype = (0.0, torch.float32) if value is None else (value.item(), value.dtype)
+    number, dtype = 0.0, torch.float32
+    if value is not None:
+        number, dtype = Numbers.read_constant(value).items[0], value.dtype
     if shape.is_plain and shape.array.size == 1 and shape.items[0] <= 8:
         # So few may become a shape.
         return Numbers.of([number] * shape.items[0], dtype)
@@ -57,7 +65,7 @@ def trilu(node: Node, x: Tensor, k: Numbers | None = None) -> Tensor:
 
 @onnx_op("OneHot", since=9, numbers=(1,))
 def one_hot(node: Node, places: Tensor, depth: Numbers, values: Tensor) -> Tensor:
-    """A new axis with one value at a place and another elsewhere; places count from behind too."""
+    """Write one value at a place of a new axis, another elsewhere; places may be negative."""
     size = depth.items[0]
     size = int(size) if is_plain(size) else size
     axis = node.get("axis", -1) % (places.dim() + 1)

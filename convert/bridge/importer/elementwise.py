@@ -7,7 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Numbers, Tensor, torch
+from shipworthy.convert.bridge.importer.number import (
+    Numbers,
+    Tensor,
+    constant,
+    torch,
+)
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 # ONNX op -> (PyTorch function, first opset).
@@ -67,7 +72,7 @@ def modulo(node: Node, a: Tensor, b: Tensor) -> Tensor:
 
 @onnx_op("Pow", since=7)
 def power(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    """The result has the dtype of the first operand."""
+    """Raise to a power; the result has the dtype of the first operand."""
     return torch.pow(a, b).to(a.dtype)
 
 
@@ -124,8 +129,7 @@ def clip(node: Node, x: Tensor, low: Numbers | None = None, high: Numbers | None
         return x
     if any(isinstance(bound, torch.Tensor) for bound in bounds):
         least, most = (
-            b if b is None or isinstance(b, torch.Tensor) else torch.tensor(b, dtype=x.dtype)
-            for b in bounds
+            b if b is None or isinstance(b, torch.Tensor) else constant(b, x.dtype) for b in bounds
         )
         x = x if least is None else torch.maximum(x, least)
         return x if most is None else torch.minimum(x, most)

@@ -10,6 +10,7 @@ from shipworthy.convert.bridge.importer.number import (
     Number,
     Numbers,
     Tensor,
+    constant,
     is_plain,
     sizes,
     torch,
@@ -32,7 +33,7 @@ def gather(node: Node, x: Value, places: Numbers | Tensor) -> Tensor:
         known = _known(places, size)
         if known is not None and places.array.ndim == 0:
             return x.select(axis, known[0])
-        index = places.tensor if known is None else torch.tensor(known, dtype=torch.int64)
+        index = places.tensor if known is None else constant(known, torch.int64)
         index = index.reshape(places.array.shape)
         if known is None:
             index = from_front(index, size)
@@ -44,7 +45,7 @@ def gather(node: Node, x: Value, places: Numbers | Tensor) -> Tensor:
 def _known(places: Numbers, size: Number) -> list[int] | None:
     """Return places counted from the front, or None where that depends on a dynamic size."""
     items = [int(n) for n in places.items]
-    if all(n >= 0 for n in items) or len(items) == 1 and places.array.ndim == 0:
+    if all(n >= 0 for n in items) or (len(items) == 1 and places.array.ndim == 0):
         return items
     return [n % size for n in items] if is_plain(size) else None
 

@@ -53,5 +53,5 @@ def einsum(node: Node, *tensors: Tensor) -> Tensor:
 
 @onnx_op("Det", since=11)
 def det(node: Node, x: Tensor) -> Tensor:
-    """Determinant."""
+    """Compute determinants."""
     return torch.linalg.det(x)

@@ -24,7 +24,7 @@ def batch_norm(
 def instance_norm(node: Node, x: Tensor, scale: Tensor, b: Tensor) -> Tensor:
     """Normalise every channel of every row by its own statistics."""
     eps = node.get("epsilon", 1e-5)
-    return torch.nn.functional.instance_norm(x, None, None, scale, b, True, 0.0, eps)
+    return torch.instance_norm(x, scale, b, None, None, True, 0.0, eps, False)
 
 
 @onnx_op("LayerNormalization", since=17)
@@ -53,20 +53,9 @@ def rms_norm(node: Node, x: Tensor, scale: Tensor) -> Tensor:
 @onnx_op("GroupNormalization", since=21)
 def group_norm(node: Node, x: Tensor, scale: Tensor, b: Tensor) -> Tensor:
     """Normalise groups of channels; scale and bias are one number a channel."""
-    return torch.nn.functional.group_norm(
-        x, node.get("num_groups"), scale, b, node.get("epsilon", 1e-5)
+    return torch.group_norm(
+        x, node.get("num_groups"), scale, b, node.get("epsilon", 1e-5), False
     )
-
-
-@onnx_op("GroupNormalization", since=18)
-def group_norm_by_groups(node: Node, x: Tensor, scale: Tensor, b: Tensor) -> Tensor:
-    """Normalise groups of channels; scale and bias are one number a group."""
-    groups = node.get("num_groups")
-    y = torch.nn.functional.group_norm(x, groups, None, None, node.get("epsilon", 1e-5))
-    each = node.shape(0, x)[1] // groups
-    shape = [-1] + [1] * (x.dim() - 2)
-    scales, biases = (one.reshape(-1, 1).expand(groups, each).reshape(shape) for one in (scale, b))
-    return y * scales + biases
 
 
 @onnx_op("LRN", since=1)

@@ -24,7 +24,7 @@ Number = Any  # int | float | bool, a SymInt or SymFloat, or a traced tensor wit
 
 
 class NotNumbersError(Exception):
-    """This cannot be computed on sizes; tensors can."""
+    """Sizes cannot do this; tensors can."""
 
 
 class Sized:
@@ -114,7 +114,7 @@ class Numbers:
 
     def _build(self) -> Tensor:
         if self.is_plain:
-            return torch.tensor(self.array.tolist(), dtype=self.dtype)
+            return constant(self.array.tolist(), self.dtype)
         parts = [as_scalar(number, self.dtype) for number in self.items]
         if self.array.ndim == 0:
             return parts[0]
@@ -146,7 +146,7 @@ def as_scalar(number: Number, dtype: Any = None) -> Tensor:
     if isinstance(number, torch.Tensor):
         return number.to(dtype)
     if is_plain(number):
-        return torch.tensor(number, dtype=dtype)
+        return constant(number, dtype)
     return torch.scalar_tensor(number, dtype=dtype)
 
 
@@ -195,6 +195,12 @@ def untraced() -> Iterator[None]:
     finally:
         torch._C._set_tracing_state(state)
         _trace._trace_module_map = modules
+
+
+def constant(values: Any, dtype: Any = None) -> Tensor:
+    """Return a tensor of numbers that are known now."""
+    with untraced():
+        return torch.tensor(values, dtype=dtype)
 
 
 def fixed_shape(x: Tensor) -> tuple[int, ...]:

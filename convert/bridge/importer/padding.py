@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Number, Numbers, Tensor, as_scalar, is_plain, torch
+from shipworthy.convert.bridge.importer.number import (
+    Number,
+    Numbers,
+    Tensor,
+    as_scalar,
+    is_plain,
+    torch,
+)
 from shipworthy.convert.bridge.importer.table import onnx_op
 from shipworthy.convert.bridge.importer.windows import pad_list
 
@@ -69,4 +76,3 @@ def _mirrored(
             places = last - (last - places).abs()
         x = x.index_select(axis, places)
     return x
-

@@ -96,7 +96,7 @@ def top_k(node: Node, x: Tensor, k: Numbers | None = None) -> Any:
 
 @onnx_op("CumSum", since=11, numbers=(1,))
 def cumulative_sum(node: Node, x: Tensor, axis: Numbers) -> Tensor:
-    """Running sum; from behind with ``reverse``, of what comes before with ``exclusive``."""
+    """Sum up so far; from behind with ``reverse``, without the last with ``exclusive``."""
     along = node.integers(axis, "axis")[0] % x.dim()
     reverse = node.get("reverse", 0)
     y = x.flip(along) if reverse else x

@@ -109,8 +109,10 @@ def _axes(node: Node, x: Tensor, scales: Numbers | None, wanted: Numbers | None)
             if not is_plain(factor):
                 node.refuse("its factors are computed from the model's inputs; give it sizes")
             axis = Axis(dim, own[dim], _times(own[dim], factor), float(factor))
-        same = axis.factor == 1 or axis.new is axis.old or (
-            is_plain(axis.new) and is_plain(axis.old) and axis.new == axis.old
+        same = (
+            axis.factor == 1
+            or axis.new is axis.old
+            or (is_plain(axis.new) and is_plain(axis.old) and axis.new == axis.old)
         )
         # A batch or channels that are resized to themselves are told by a size.
         if not same and not (axis.factor is None and dim < 2 and not is_plain(axis.new)):

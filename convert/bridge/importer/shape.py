@@ -11,6 +11,7 @@ from shipworthy.convert.bridge.importer.number import (
     Number,
     Numbers,
     Tensor,
+    constant,
     is_plain,
     product,
     torch,
@@ -30,7 +31,7 @@ def shape(node: Node, x: Value) -> Numbers:
 
 @onnx_op("Size", since=1, raw=True)
 def size(node: Node, x: Value) -> Numbers:
-    """Number of elements."""
+    """Count elements."""
     sizes = list(x.array.shape) if isinstance(x, Numbers) else node.shape(0, x)
     one = Numbers.of([product(sizes)])
     return one.with_array(one.array.reshape(()))
@@ -199,7 +200,7 @@ def _backwards(node: Node, x: Tensor, size: Number, part: tuple[Any, ...]) -> Te
         places = list(range(begin, stop, step))
         if places == list(range(size))[::-1]:
             return x.flip(axis)
-        return x.index_select(axis, torch.tensor(places, dtype=torch.int64))
+        return x.index_select(axis, constant(places, torch.int64))
     if start != -1 and start <= _FAR:
         node.refuse("a negative step from the middle of an axis of dynamic size")
     if end >= 0:

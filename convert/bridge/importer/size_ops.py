@@ -14,6 +14,7 @@ from shipworthy.convert.bridge.importer.number import (
     NotNumbersError,
     Number,
     Numbers,
+    constant,
     elementwise,
     is_plain,
     product,
@@ -49,7 +50,7 @@ def _truncated(a: Number, b: Number) -> Number:
 
 
 def _tensors(*numbers: Number) -> list[Any]:
-    return [n if isinstance(n, torch.Tensor) else torch.tensor(n) for n in numbers]
+    return [n if isinstance(n, torch.Tensor) else constant(n) for n in numbers]
 
 
 def _extreme(plain: Callable[..., Any], traced: str, symbolic: str) -> Callable[..., Number]:
@@ -122,7 +123,7 @@ def divide(node: Node, a: Numbers, b: Numbers) -> Numbers:
 
 @on_numbers("Mod")
 def modulo(node: Node, a: Numbers, b: Numbers) -> Numbers:
-    """The sign is the divisor's."""
+    """Give the rest, with the divisor's sign."""
     if node.get("fmod", 0):
         raise NotNumbersError
     return elementwise(operator.mod, a, b)

@@ -45,4 +45,4 @@ def grid_sample(node: Node, x: Tensor, grid: Tensor) -> Tensor:
 def affine_grid(node: Node, theta: Tensor, size: Numbers) -> Tensor:
     """Coordinates that an affine map gives."""
     wanted = node.integers(size, "sizes")
-    return torch.nn.functional.affine_grid(theta, wanted, bool(node.get("align_corners", 0)))
+    return torch.affine_grid_generator(theta, wanted, bool(node.get("align_corners", 0)))
