@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-
+from shipworthy.convert.batches import BATCH, OTHER_BATCH, try_batch
 from shipworthy.convert.calling import OTHER_SIZE, TRACED_BATCH
-from shipworthy.convert.original import first_line
+from shipworthy.convert.probe import Answer, Probe, describe_outputs
+from shipworthy.models.arguments import Arguments, show
 from shipworthy.models.given import GivenError
-from shipworthy.models.spec import DTYPES, Array, Arrays, Signature, TensorSpec, synthesise_one
+from shipworthy.models.spec import Arrays, Signature, TensorSpec
 
-Answer = Callable[[Arrays], dict[str, Array]]
-BATCH = "batch"
-_OTHER_BATCH = 3
+# Sides of images for models that say nothing of them: many halve them several times.
+_SIDES = (32, 64, 128)
+# What is added to a traced size to find others that the original takes.
+_STEPS = (-3, 5, 1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -32)
+_ENOUGH = 3  # sizes of an axis: the traced one and two others
 
 
 @dataclass(frozen=True)
@@ -28,40 +29,106 @@ class Axes:
 
 def find_axes(
     specs: Sequence[TensorSpec],
-    arguments: Mapping[str, Any] | None,
+    arguments: Arguments | None,
     example: Arrays | None,
     answer: Answer,
+    *,
+    shown: Mapping[str, TensorSpec] | None = None,
+    asked: Collection[str] = (),
+    takes: str = "",
 ) -> Axes:
     """Name the dynamic axes of a model's inputs and outputs.
 
-    Where the user named no first axis, that of every input is tried as ``batch``.
+    Where no first axis and no batch is named, that of every input is tried as ``batch``.
 
     Parameters
     ----------
-    specs : the inputs, with the axes named that the user named.
+    specs : the inputs, with the axes named that the user or the model named.
     example : real inputs, if there are any.
     answer : runs the original; outputs by name.
+    shown : narrower declarations of inputs, for a model that refuses values beyond its example.
+    asked : the axes that the user named; any other is fixed where the model takes one size only.
+    takes : what the model's author says it takes, such as ``forward(x, mask=None)``.
 
     Raises
     ------
     GivenError : the original does not run, or not at two sizes of an axis that the user named.
     """
-    notes: list[str] = []
-    specs = list(specs)
-    base = _base_sizes(specs, example)
-    try:
-        answer(example if example is not None else _draw(specs, base))
-    except Exception as e:
-        shown = ", ".join(f"{s.name} {s.dtype}{list(s.resolve(base))}" for s in specs)
-        raise GivenError(f"the model does not run on its inputs ({shown}): {first_line(e)}") from e
-    specs, base = _try_batch(specs, base, answer, notes)
+    probe = Probe(list(specs), answer)
+    told = _Call(arguments, takes)
+    base = _base_sizes(probe.specs, example)
+    if example is not None:
+        if why := probe.try_example(example):
+            raise GivenError(told.failed(probe.specs, example, why))
+    elif why := probe.refuses(base):
+        base = _larger_base(probe, base)
+        if probe.refuses(base):
+            raise GivenError(told.failed(probe.specs, probe.draw(_base_sizes(specs, None)), why))
+    if example is not None and (why := _settle_ranges(probe, base, shown or {})):
+        raise GivenError(told.refused_drawn(probe.specs, why))
+    base = try_batch(probe, base)
     sizes: dict[str, tuple[int, ...]] = {}
-    for axis in base:
-        sizes[axis] = _working_sizes(axis, specs, base, answer)
+    for axis in list(base):
+        found, why = _working_sizes(axis, probe, base)
+        if len(found) > 1:
+            sizes[axis] = found
+            continue
+        if axis in asked:
+            raise GivenError(_refuse_axis(axis, found[0], why, probe.specs))
+        probe.specs = [_fix(spec, axis, found[0]) for spec in probe.specs]
+        probe.notes.append(
+            f"Axis {axis} is fixed at {found[0]}: the model itself refuses another size ({why})."
+        )
+        del base[axis]
     base = {axis: found[0] for axis, found in sizes.items()}
-    outputs = _outputs(specs, base, sizes, answer)
-    sizes.pop(BATCH, None)  # cases choose batches by themselves
-    return Axes(Signature(tuple(specs), outputs, arguments, sizes), tuple(notes))
+    outputs = describe_outputs(probe, base, sizes)
+    kept = {axis: found for axis, found in sizes.items() if axis != BATCH}  # cases choose batches
+    return Axes(Signature(tuple(probe.specs), outputs, arguments, kept), tuple(probe.notes))
+
+
+@dataclass(frozen=True)
+class _Call:
+    """How the model is called, for messages."""
+
+    arguments: Arguments | None
+    takes: str
+
+    def failed(self, specs: Sequence[TensorSpec], arrays: Arrays, why: str) -> str:
+        shown = {}
+        for spec in specs:
+            array = arrays[spec.name]
+            shown[spec.name] = f"{array.dtype}{list(array.shape)}"
+            if array.dtype.kind in "iu" and array.size:
+                shown[spec.name] += f" in {array.min()}..{array.max()}"
+        plain = ", ".join(f"{name}: {text}" for name, text in shown.items())
+        args = show(self.arguments, shown) if self.arguments else plain
+        takes = f"; it is {self.takes}" if self.takes else ""
+        wide = [s.name for s in specs if s.dtype == "float64"]
+        hint = f". Is float64 meant for {', '.join(wide)}?" if wide and "type" in why else ""
+        return f"the model does not run when it is called with ({args}): {why}{takes}{hint}"
+
+    def refused_drawn(self, specs: Sequence[TensorSpec], why: str) -> str:
+        drawn = ", ".join(
+            f"{s.name} {s.dtype}" + (f" in {s.low:g}..{s.high:g}" if s.low is not None else "")
+            for s in specs
+        )  # fmt: skip
+        return (
+            f"the model runs on its example and not on other values ({drawn}): {why}. Say which "
+            "values it takes: --input name:dtype:axes:low..high"
+        )
+
+
+def _refuse_axis(axis: str, size: int, why: str, specs: Sequence[TensorSpec]) -> str:
+    there = ", ".join(f"{s.name}{list(s.shape)}" for s in specs)
+    return (
+        f"axis {axis!r} is called dynamic, but the model itself takes no size beside {size} there "
+        f"({why}); the inputs are {there}. Give every axis that changes with it the same name, or "
+        "leave it out of --dynamic"
+    )
+
+
+def _fix(spec: TensorSpec, axis: str, size: int) -> TensorSpec:
+    return replace(spec, shape=tuple(size if one == axis else one for one in spec.shape))
 
 
 def _base_sizes(specs: Sequence[TensorSpec], example: Arrays | None) -> dict[str, int]:
@@ -79,141 +146,59 @@ def _base_sizes(specs: Sequence[TensorSpec], example: Arrays | None) -> dict[str
     return sizes
 
 
-def _draw(specs: Sequence[TensorSpec], sizes: Mapping[str, int], seed: int = 0) -> Arrays:
-    return {spec.name: synthesise_one(spec, sizes, seed + i) for i, spec in enumerate(specs)}
+def _larger_base(probe: Probe, base: dict[str, int]) -> dict[str, int]:
+    """Return larger sizes that a model takes, where nothing says which it does; else the same."""
+    others = [axis for axis in base if axis != BATCH]
+    tried = [{a: side * (i + 1) for i, a in enumerate(others)} for side in _SIDES]
+    tried += [dict.fromkeys(others, side) for side in (*_SIDES, 224, 256)]
+    for sizes in tried if others else []:
+        if not probe.refuses(base | sizes):
+            return base | sizes
+    return base
 
 
-def _try_batch(
-    specs: list[TensorSpec], base: dict[str, int], answer: Answer, notes: list[str]
-) -> tuple[list[TensorSpec], dict[str, int]]:
-    """Name first axes ``batch`` where the original takes another size there."""
-    if any(0 in spec.dynamic_axes for spec in specs):
-        return specs, base
-    first = next((spec.shape[0] for spec in specs if spec.shape), None)
-    told = "no input has an axis"
-    for chosen in _candidates(specs, first):
-        tried = [
-            replace(spec, shape=(BATCH, *spec.shape[1:])) if spec.name in chosen else spec
-            for spec in specs
+def _settle_ranges(
+    probe: Probe, base: Mapping[str, int], shown: Mapping[str, TensorSpec]
+) -> str:
+    """Narrow ranges to what the example shows until the model runs on drawn values.
+
+    Returns
+    -------
+    Why it does not; empty if it does.
+    """
+    why = probe.refuses(base)
+    for name, exact in shown.items():
+        if not why:
+            break
+        probe.specs = [
+            replace(spec, low=exact.low, high=exact.high) if spec.name == name else spec
+            for spec in probe.specs
         ]
-        sizes = base | {BATCH: TRACED_BATCH}
-        try:
-            for batch in (1, TRACED_BATCH, _OTHER_BATCH):
-                answer(_draw(tried, sizes | {BATCH: batch}))
-        except Exception as e:
-            told = first_line(e)
-            continue
-        left = [spec.name for spec in specs if spec.shape and spec.name not in chosen]
-        if left:
-            notes.append(f"Axis 0 is the batch of {', '.join(chosen)}; not of {', '.join(left)}.")
-        else:
-            notes.append("Axis 0 of every input was tried as the batch, and is.")
-        return tried, sizes
-    notes.append(
-        f"Axis 0 was tried as the batch and is fixed: the model itself refuses another ({told})."
-    )
-    return specs, base
-
-
-def _candidates(specs: Sequence[TensorSpec], first: int | str | None) -> Iterator[list[str]]:
-    ranked = [spec.name for spec in specs if spec.shape]
-    alike = [spec.name for spec in specs if spec.shape and spec.shape[0] == first]
-    if ranked:
-        yield ranked
-    if alike and alike != ranked:
-        yield alike
+        probe.notes.append(f"Values of {name} keep to those of the example; it refuses others.")
+        why = probe.refuses(base)
+    return why
 
 
 def _working_sizes(
-    axis: str, specs: Sequence[TensorSpec], base: Mapping[str, int], answer: Answer
-) -> tuple[int, ...]:
-    """Return the traced size of an axis and two others that the original takes."""
+    axis: str, probe: Probe, base: Mapping[str, int]
+) -> tuple[tuple[int, ...], str]:
+    """Return the traced size of an axis and two others that the original takes; why not more."""
     size = base[axis]
     if axis == BATCH:
-        return (TRACED_BATCH, _OTHER_BATCH)
-    wanted = (size - 3, size + 5, size + 1, size - 1, size * 2, size // 2, size * 3, size + 8)
-    found, why = [size], ""
+        why = next((w for b in (1, OTHER_BATCH) if (w := probe.refuses({**base, axis: b}))), "")
+        return ((TRACED_BATCH,) if why else (TRACED_BATCH, OTHER_BATCH)), why
+    wanted = [*(size + step for step in _STEPS), size * 2, size // 2, size * 3]
+    found, first = [size], ""
     for other in wanted:
-        if other < 2 or other in found or len(found) == 3:
+        if other < 2 or other in found or len(found) == _ENOUGH:
             continue
-        try:
-            answer(_draw(specs, {**base, axis: other}))
+        why = probe.refuses({**base, axis: other})
+        if why and other < size and probe.shrink(size, other):
+            why = probe.refuses({**base, axis: other}) or probe.refuses(base)
+            probe.settle(not why)
+        if not why:
             found.append(other)
-        except Exception as e:
-            why = why or f"{other}: {first_line(e)}"
-    if len(found) == 1:
-        raise GivenError(
-            f"axis {axis!r} is called dynamic, but the model itself takes no size beside {size} "
-            f"there (at {why}); leave it out of --dynamic"
-        )
+        first = first or (why and f"at {other}: {why}")
     if size == 1:  # torch.export and torch.jit.trace take a size of 1 for a constant
         found = [*found[1:], size]
-    return tuple(found)
-
-
-def _outputs(
-    specs: Sequence[TensorSpec],
-    base: Mapping[str, int],
-    sizes: Mapping[str, Sequence[int]],
-    answer: Answer,
-) -> tuple[TensorSpec, ...]:
-    """Declare the outputs: an axis that moves with an input's bears its name."""
-    at_base = answer(_draw(specs, base))
-    if not at_base:
-        raise GivenError("the model returns no tensor")
-    moved = {axis: answer(_draw(specs, {**base, axis: known[1]})) for axis, known in sizes.items()}
-    found = []
-    for name, array in at_base.items():
-        _check_dtype(name, array)
-        for axis, answers in moved.items():
-            if name not in answers or answers[name].ndim != array.ndim:
-                raise GivenError(
-                    f"output {name!r} is not there, or has another rank, at another size of "
-                    f"{axis!r}; exports have one form only"
-                )
-        shape = [_size(name, position, array, moved, base, sizes) for position in range(array.ndim)]
-        found.append(TensorSpec(name, array.dtype.name, tuple(shape)))
-    return tuple(found)
-
-
-def _size(
-    name: str,
-    position: int,
-    array: Array,
-    moved: Mapping[str, Mapping[str, Array]],
-    base: Mapping[str, int],
-    sizes: Mapping[str, Sequence[int]],
-) -> int | str:
-    here = array.shape[position]
-    moving = [axis for axis, answers in moved.items() if answers[name].shape[position] != here]
-    if not moving:
-        return int(here)
-    if len(moving) == 1:
-        axis = moving[0]
-        if here == base[axis] and moved[axis][name].shape[position] == sizes[axis][1]:
-            return axis
-    return f"{name}_dim_{position}"
-
-
-def _check_dtype(name: str, array: Array) -> None:
-    if array.dtype.name not in DTYPES:
-        raise GivenError(
-            f"output {name!r} is {array.dtype.name}; outputs can be: {', '.join(DTYPES)}"
-        )
-
-
-def to_array(value: Any) -> Array:
-    """Return a framework's tensor as an array.
-
-    Raises
-    ------
-    TypeError : it is no tensor.
-    """
-    if hasattr(value, "detach"):
-        value = value.detach()
-    if not hasattr(value, "numpy") and not isinstance(value, np.ndarray | np.generic):
-        raise TypeError(
-            f"the model returns a {type(value).__name__} where a tensor is expected; let it "
-            "return tensors, in tuples, lists or dicts"
-        )
-    return np.array(value.numpy() if hasattr(value, "numpy") else value)
+    return tuple(found), first

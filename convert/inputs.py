@@ -7,20 +7,24 @@ the model itself says of them, in that order; declarations override what an exam
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from shipworthy.models.arguments import Arguments, describe
+from shipworthy.convert.ranges import example_spec, shown
+from shipworthy.models.arguments import Arguments, describe, rename
 from shipworthy.models.given import Given, GivenError, parse_dynamic, parse_spec
 from shipworthy.models.own import Opened
-from shipworthy.models.spec import DTYPES, Array, TensorSpec
+from shipworthy.models.own.call import is_array, is_functional, parameters_of
+from shipworthy.models.spec import DTYPES, Array, Arrays, TensorSpec
 
-_PLAIN_RANGE = 6.0  # beyond it, floats are not drawn from a standard normal
-_NARROWED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32"}
+_NARROWED = {"float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32"}
+_UNNAMED = re.compile(r"keras_tensor(_\d+)?|arr_\d+")
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,17 @@ class Inputs:
     specs : of every input, in order, with the axes named that the user named.
     arguments : how they are handed over; None is one by one.
     cases : real inputs by case name, each by input name.
+    shown : the inputs whose range is wider than what the examples show, with that range.
     notes : what was assumed.
+    asked : names of the axes that the user named.
     """
 
     specs: tuple[TensorSpec, ...]
     arguments: Arguments | None
-    cases: Mapping[str, Mapping[str, Array]]
-    notes: tuple[str, ...] = ()
+    cases: Mapping[str, Arrays]
+    shown: Mapping[str, TensorSpec] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    asked: tuple[str, ...] = ()
 
 
 def find_inputs(given: Given, opened: Opened) -> Inputs:
@@ -49,28 +57,41 @@ def find_inputs(given: Given, opened: Opened) -> Inputs:
     GivenError : nothing says what the inputs are, or what was said does not fit together.
     """
     declared = [parse_spec(text) for text in given.specs]
-    cases = read_npz(Path(given.inputs)) if given.inputs else {}
+    cases: dict[str, dict[str, Array]] = read_npz(Path(given.inputs)) if given.inputs else {}
     notes: list[str] = []
-    arguments: Arguments | None
+    arguments: Arguments | None = None
     if opened.args is not None:
-        arguments, tensors = _describe(opened)
-        arrays = {name: as_array(name, value) for name, value in tensors.items()}
-        arrays = _narrow(opened, arrays, tensors, notes)
-        specs = [example_spec(name, value) for name, value in arrays.items()]
-        specs = [_override(spec, opened.specs) for spec in specs]
-        cases = {"example": arrays} | cases
-    elif opened.specs:
-        specs, arguments = [_ranged(spec, cases) for spec in opened.specs], None
+        arguments, arrays = _describe(opened, notes)
+        names = list(arrays)
+        cases = _named(cases, names)
+        cases = {"golden" if "preprocess" in opened.processing else "example": arrays} | cases
+        specs = [TensorSpec(name, array.dtype.name, array.shape) for name, array in arrays.items()]
+        specs = [_override(spec, opened.specs or _own_inputs(opened)) for spec in specs]
+    elif known := list(opened.specs) or _own_inputs(opened):
+        arguments = _nested(opened)
+        specs, cases = known, _named(cases, [spec.name for spec in known])
     elif declared or cases:
-        specs = declared or [example_spec(n, v) for n, v in next(iter(cases.values())).items()]
+        cases = _named(cases, [spec.name for spec in declared] or _parameter_names(opened))
+        first = next(iter(cases.values()), {})
+        specs = declared or [TensorSpec(n, as_array(n, v).dtype.name, v.shape) for n, v in first.items()]
         arguments = _by_name(opened, [spec.name for spec in specs])
     else:
-        specs, arguments = _own_inputs(opened), None
-    specs = [_override(spec, declared) for spec in specs]
+        raise GivenError(
+            "nothing says what the model's inputs are; return (model, example_inputs) from the "
+            "factory, or give --input name:dtype:axes (such as --input x:float32:batch,3,32,32), "
+            "or real ones by --inputs cases.npz"
+        )
     _check_declared([spec.name for spec in specs], [spec.name for spec in declared], "--input")
-    if given.dynamic is not None:
-        specs = _name_axes(specs, parse_dynamic(given.dynamic))
-    return Inputs(tuple(specs), arguments, cases, tuple(notes))
+    specs = [_override(spec, declared) for spec in specs]
+    cases = {name: _checked(name, arrays, specs, opened, notes) for name, arrays in cases.items()}
+    narrow: dict[str, TensorSpec] = {}
+    specs = [_ranged(spec, cases, narrow) for spec in specs]
+    dynamic = parse_dynamic(given.dynamic) if given.dynamic is not None else {}
+    specs = _name_axes(specs, dynamic)
+    asked = [name for spec in declared for name in spec.dynamic_axes.values()]
+    asked += [name for axes in dynamic.values() for name in axes.values()]
+    notes = list(dict.fromkeys(notes))
+    return Inputs(tuple(specs), arguments, cases, narrow, notes, tuple(asked))
 
 
 def read_npz(path: Path) -> dict[str, dict[str, Array]]:
@@ -86,10 +107,23 @@ def read_npz(path: Path) -> dict[str, dict[str, Array]]:
             for key in archive.files:
                 case, slash, name = key.rpartition("/")
                 found.setdefault(case if slash else "real", {})[name] = archive[key]
-    except (OSError, ValueError) as e:
-        raise GivenError(f"--inputs {path} cannot be read as an .npz of plain arrays: {e}") from e
+    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as e:
+        raise GivenError(
+            f"--inputs {path} cannot be read as an .npz of plain arrays: {e}. Write it with "
+            "numpy.savez(FILE, name=array, ...), without object arrays"
+        ) from e
     if not found:
         raise GivenError(f"--inputs {path} holds no array")
+    return found
+
+
+def _named(cases: dict[str, dict[str, Array]], names: Sequence[str]) -> dict[str, dict[str, Array]]:
+    """Name the arrays of a case that `numpy.savez` was given without names, in order."""
+    found = {}
+    for case, arrays in cases.items():
+        unnamed = all(re.fullmatch(r"arr_\d+", name) for name in arrays)
+        fits = unnamed and len(arrays) <= len(names) and not set(arrays) <= set(names)
+        found[case] = dict(zip(names, arrays.values(), strict=False)) if fits else arrays
     return found
 
 
@@ -98,101 +132,89 @@ def as_array(name: str, value: Any) -> Array:
 
     Raises
     ------
-    GivenError : another dtype.
+    GivenError : another dtype, or no value at all.
     """
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            raise GivenError(_refuse(name, "bfloat16"))
+        value = value.numpy()
     array = np.asarray(value)
     if array.dtype.name not in DTYPES:
+        raise GivenError(_refuse(name, array.dtype.name))
+    if not array.size:
         raise GivenError(
-            f"input {name!r} is {array.dtype.name}; allowed: {', '.join(DTYPES)}"
-            + (f"; give it as {_NARROWED[array.dtype.name]}"
-               if array.dtype.name in _NARROWED else "")
-        )  # fmt: skip
+            f"input {name!r} has no value: its shape is {list(array.shape)}; give an example with "
+            "at least one row"
+        )
     return array
 
 
-def example_spec(name: str, array: Array) -> TensorSpec:
-    """Declare an input like an example: its dtype and shape, and the range of its values."""
-    low: float | None = None
-    high: float | None = None
-    if array.dtype.kind in "iu":
-        low, high = float(min(0, array.min(initial=0))), float(array.max(initial=0))
-        high = 255.0 if array.dtype == np.uint8 else max(high, low + 1)
-    elif array.dtype.kind == "f" and array.size:
-        smallest, largest = float(array.min()), float(array.max())
-        if smallest >= 0 or max(-smallest, largest) > _PLAIN_RANGE:
-            low, high = smallest, max(largest, smallest + 1e-3)
-    return TensorSpec(name, array.dtype.name, array.shape, low, high)
+def _refuse(name: str, dtype: str) -> str:
+    better = _NARROWED.get(dtype)
+    dtype = "of strings or objects" if dtype in ("object", "str") or dtype.startswith("str") else dtype
+    told = f"input {name!r} is {dtype}; allowed: {', '.join(DTYPES)}"
+    return f"{told}; give it as {better}" if better else told
 
 
-def _describe(opened: Opened) -> tuple[Arguments, dict[str, Any]]:
+def _describe(opened: Opened, notes: list[str]) -> tuple[Arguments, dict[str, Array]]:
+    """Return how the example is handed over, and its arrays by name."""
     assert opened.args is not None, "the caller has looked"
-    names = parameter_names(opened, len(opened.args))
+    names = _parameter_names(opened, len(opened.args))
     try:
-        return describe(opened.args, opened.kwargs or {}, names, _is_array)
+        arguments, tensors = describe(opened.args, opened.kwargs or {}, names, is_array)
     except TypeError as e:
         raise GivenError(f"the example inputs: {e}") from e
+    bundled = isinstance(opened.args[0] if opened.args else None, list | tuple)
+    if opened.framework == "tensorflow" and is_functional(opened.model) and bundled:
+        own = [spec.name for spec in _own_inputs(opened)]
+        if len(own) == len(tensors):
+            arguments = rename(arguments, dict(zip(tensors, own, strict=True)))
+            tensors = dict(zip(own, tensors.values(), strict=True))
+    wanted = {spec.name: spec.dtype for spec in _own_inputs(opened)}
+    arrays = {}
+    for name, value in tensors.items():
+        array = as_array(name, value)
+        dtype = wanted.get(name)
+        # A float64 array out of NumPy is a slip where the model has no float64 weight; a tensor
+        # of the framework's own is meant.
+        slip = array.dtype == np.float64 and isinstance(value, np.ndarray | np.generic)
+        if dtype is None and slip and not _computes_wide(opened):
+            dtype = "float32"
+        arrays[name] = _cast(name, array, dtype or array.dtype.name, notes)
+    return arguments, arrays
 
 
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") and hasattr(value, "dtype")
+def _cast(name: str, array: Array, dtype: str, notes: list[str]) -> Array:
+    if dtype == array.dtype.name:
+        return array
+    notes.append(f"Input {name} was given as {array.dtype.name} and is taken as {dtype}.")
+    return array.astype(dtype)
 
 
-def parameter_names(opened: Opened, count: int) -> list[str]:
-    """Return what the model's author calls its first positional arguments."""
+def _parameter_names(opened: Opened, count: int | None = None) -> list[str]:
+    """Return what the model's author calls its first positional arguments; None is all.
+
+    Raises
+    ------
+    GivenError : the model takes fewer.
+    """
     model = opened.model
-    if opened.framework == "tensorflow" and getattr(model, "inputs", None) and count == 1:
-        names = [_plain(tensor.name) for tensor in model.inputs]
-        return [names[0] if len(names) == 1 else "input"]
+    if opened.framework == "tensorflow" and is_functional(model) and count == 1:
+        own = _own_inputs(opened)
+        return [own[0].name if len(own) == 1 else "input"]
     call = getattr(model, "forward", None) or getattr(model, "call", None)
-    names = []
-    for p in inspect.signature(call).parameters.values() if call else ():
+    names: list[str] = []
+    for p in parameters_of(model).values() if call else ():
         if p.kind == p.VAR_POSITIONAL:
-            names += [f"{p.name}_{i}" for i in range(count - len(names))]
+            names += [f"{p.name}_{i}" for i in range((count or 0) - len(names))]
         elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             names.append(p.name)
-    if len(names) < count:
+    if count is not None and len(names) < count:
         raise GivenError(
             f"there are {count} example inputs; the model takes {len(names)}: {', '.join(names)}"
         )
-    return names[:count]
-
-
-def _plain(name: str) -> str:
-    return name.split(":")[0].split("/")[-1]
-
-
-def _narrow(
-    opened: Opened, arrays: dict[str, Array], tensors: Mapping[str, Any], notes: list[str]
-) -> dict[str, Array]:
-    """Take NumPy's default floats and ints for what the model computes in.
-
-    A float64 array out of NumPy is a slip where the model has no float64 weight; a tensor of the
-    framework's own is meant.
-    """
-    wanted = _declared_dtypes(opened)
-    found = {}
-    for name, array in arrays.items():
-        dtype = wanted.get(name)
-        if dtype is None and array.dtype == np.float64 and isinstance(tensors[name], np.ndarray):
-            dtype = None if _computes_wide(opened) else "float32"
-        if dtype is not None and dtype != array.dtype.name:
-            notes.append(f"Input {name} was given as {array.dtype.name} and is taken as {dtype}.")
-            array = array.astype(dtype)
-        found[name] = array
-    return found
-
-
-def _declared_dtypes(opened: Opened) -> dict[str, str]:
-    """Return the dtypes that a functional Keras model declares."""
-    if opened.framework != "tensorflow":
-        return {}
-    try:
-        tensors = list(opened.model.inputs or ())
-    except (AttributeError, ValueError, TypeError):
-        return {}
-    return {_plain(t.name): str(t.dtype) for t in tensors if str(t.dtype) in DTYPES}
+    return names if count is None else names[:count]
 
 
 def _computes_wide(opened: Opened) -> bool:
@@ -202,50 +224,98 @@ def _computes_wide(opened: Opened) -> bool:
 
 
 def _by_name(opened: Opened, names: Sequence[str]) -> Arguments | None:
-    """Hand declared inputs over by keyword where the model knows the names, else in order."""
-    if opened.framework != "pytorch" or opened.kind != "module":
-        return None
-    accepted = inspect.signature(opened.model.forward).parameters
-    if all(name in accepted for name in names):
-        return {"args": [], "kwargs": {name: {"tensor": name} for name in names}}
-    return None
-
-
-def _own_inputs(opened: Opened) -> list[TensorSpec]:
-    """Return what a built Keras model says of its inputs.
+    """Hand inputs over by keyword where the model knows the names; else as a dict, or in order.
 
     Raises
     ------
-    GivenError : the model says nothing.
+    GivenError : a PyTorch model takes several arguments, of other names.
     """
-    tensors: list[Any] = []
-    if opened.framework == "tensorflow" and opened.kind == "module":
-        tensors = list(getattr(opened.model, "inputs", None) or ())
-    if not tensors:
-        raise GivenError(
-            "nothing says what the model's inputs are; return (model, example_inputs) from the "
-            "factory, or give --input name:dtype:axes (such as --input x:float32:batch,3,32,32), "
-            "or real ones by --inputs cases.npz"
-        )
+    if opened.framework != "pytorch" or opened.kind != "module":
+        return None
+    accepted = parameters_of(opened.model)
+    kinds = {p.kind for p in accepted.values()}
+    nodes = {name: {"tensor": name} for name in names}
+    if all(name in accepted for name in names) or inspect.Parameter.VAR_KEYWORD in kinds:
+        return {"args": [], "kwargs": nodes}
+    if len(names) == 1 or inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    if len(accepted) == 1:
+        return {"args": [{"dict": nodes}], "kwargs": {}}
+    raise GivenError(
+        f"the inputs are called {', '.join(names)}; the model's forward takes "
+        f"{', '.join(accepted)}. Use the same names"
+    )
+
+
+def _own_inputs(opened: Opened) -> list[TensorSpec]:
+    """Return what a Keras model with declared inputs says of them; nothing for any other."""
+    if opened.framework != "tensorflow" or opened.kind != "module":
+        return []
+    if not is_functional(opened.model):
+        return []
+    tensors = list(opened.model.inputs)
     found = []
-    for tensor in tensors:
+    for number, tensor in enumerate(tensors):
         shape = [
             ("batch" if i == 0 else f"dim_{i}") if size is None else int(size)
             for i, size in enumerate(tensor.shape)
         ]
+        name = tensor.name.split(":")[0].split("/")[-1]
+        if _UNNAMED.fullmatch(name):  # Keras' own counter, which differs between processes
+            name = "input" if len(tensors) == 1 else f"input_{number}"
         high = 255.0 if str(tensor.dtype) == "uint8" else None
         low = None if high is None else 0.0
-        found.append(TensorSpec(_plain(tensor.name), str(tensor.dtype), tuple(shape), low, high))
+        found.append(TensorSpec(name, str(tensor.dtype), tuple(shape), low, high))
     return found
 
 
-def _ranged(spec: TensorSpec, cases: Mapping[str, Mapping[str, Array]]) -> TensorSpec:
-    """Give a declared input the range of its real values, where there are any."""
-    for arrays in cases.values():
-        if spec.name in arrays and spec.low is None and spec.high is None:
-            seen = example_spec(spec.name, arrays[spec.name])
-            return replace(spec, low=seen.low, high=seen.high)
-    return spec
+def _nested(opened: Opened) -> Arguments | None:
+    """Return how a Keras model is called whose declared inputs are nested; None for any other."""
+    struct = getattr(opened.model, "input", None) if _own_inputs(opened) else None
+    parts = list(struct.values() if isinstance(struct, Mapping) else struct or ()) if isinstance(struct, Mapping | list | tuple) else []
+    if all(is_array(part) for part in parts):
+        return None
+    arguments, tensors = describe((struct,), {}, ["input"], is_array)
+    names = {id(t): spec.name for t, spec in zip(opened.model.inputs, _own_inputs(opened), strict=True)}
+    return rename(arguments, {name: names[id(tensor)] for name, tensor in tensors.items()})
+
+
+def _checked(
+    case: str, arrays: Arrays, specs: Sequence[TensorSpec], opened: Opened, notes: list[str]
+) -> dict[str, Array]:
+    """Check a case's names and dtypes; NumPy's default numbers become what the model takes."""
+    names = [spec.name for spec in specs]
+    if sorted(arrays) != sorted(names):
+        raise GivenError(
+            f"case {case!r} of --inputs has {', '.join(arrays)}; the model's inputs are "
+            f"{', '.join(names)}"
+        )
+    found = {}
+    for spec in specs:
+        array = as_array(spec.name, arrays[spec.name])
+        wanted = np.dtype(spec.dtype)
+        same = array.dtype.kind == wanted.kind or (array.dtype.kind, wanted.kind) == ("i", "u")
+        if array.dtype != wanted and not (same and np.allclose(array, array.astype(wanted))):
+            raise GivenError(
+                f"case {case!r}: input {spec.name!r} is {array.dtype.name}; the model takes "
+                f"{spec.dtype}, and its values do not all fit"
+            )
+        found[spec.name] = _cast(spec.name, array, spec.dtype, notes)
+    return found
+
+
+def _ranged(
+    spec: TensorSpec, cases: Mapping[str, Arrays], narrow: dict[str, TensorSpec]
+) -> TensorSpec:
+    """Give an input the range of its real values, unless one is declared."""
+    seen = [arrays[spec.name] for arrays in cases.values()]
+    if spec.low is not None or spec.high is not None or not seen:
+        return spec
+    wide = example_spec(spec.name, seen)
+    exact = shown(spec, seen)
+    if (exact.low, exact.high) != (wide.low, wide.high):
+        narrow[spec.name] = exact
+    return replace(spec, low=wide.low, high=wide.high)
 
 
 def _override(spec: TensorSpec, declared: Sequence[TensorSpec]) -> TensorSpec:

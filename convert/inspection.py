@@ -7,29 +7,34 @@ Run as ``python -m shipworthy.convert.inspection GIVEN.json --cases FOLDER --out
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from shipworthy.convert.artifact import FAILURE, write_json
-from shipworthy.convert.axes import Answer, find_axes, to_array
+from shipworthy.convert.axes import find_axes
 from shipworthy.convert.calling import call_keras, call_torch
+from shipworthy.convert.cases import SignatureError, bind
 from shipworthy.convert.inputs import Inputs, find_inputs
 from shipworthy.convert.original import first_line
-from shipworthy.models.arguments import name_leaves
+from shipworthy.convert.probe import Answer, to_array
+from shipworthy.models.arguments import name_constants, name_leaves
 from shipworthy.models.cache import hash_json, hash_path
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.given import Given, GivenError
 from shipworthy.models.own import Opened, open_own
+from shipworthy.models.own.call import parameters_of
 from shipworthy.models.spec import Arrays, Case, Signature
 from shipworthy.models.subject import Found, write_cases
 
 FOUND = "found.json"
+_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
 
 
 def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
@@ -43,16 +48,25 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
     ------
     shipworthy.models.errors.ShipworthyError : it cannot be loaded, or does not run.
     """
-    opened = open_own(given)
+    with read_files() as read:
+        opened = open_own(given)
     inputs = find_inputs(given, opened)
     example = next(iter(inputs.cases.values()), None)
-    axes = find_axes(inputs.specs, inputs.arguments, example, _answer(opened, inputs))
-    cases = [
-        Case(_case_name(name), {spec.name: arrays[spec.name] for spec in inputs.specs})
-        for name, arrays in _checked(inputs).items()
-    ]
-    write_cases(cases, folder / "cases")
-    files = own_files(given, opened.files)
+    constants: list[str] = []
+    axes = find_axes(
+        inputs.specs,
+        inputs.arguments,
+        example,
+        _answer(opened, inputs, constants),
+        shown=inputs.shown,
+        asked=inputs.asked,
+        takes=_takes(opened),
+    )
+    write_cases(_cases(inputs, axes.signature), folder / "cases")
+    if constants:
+        told = ", ".join(dict.fromkeys(constants))
+        inputs.notes.append(f"Left out of the outputs, being no tensors: {told}.")
+    files = own_files(given, (*opened.files, *read))
     found = Found(
         framework=opened.framework,
         kind=opened.kind,
@@ -61,23 +75,46 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
         cases=str(cases_folder),
         files=tuple(str(file) for file in opened.files),
         notes=(*opened.notes, *inputs.notes, *axes.notes),
+        processing=opened.processing,
     )
     write_json(folder / FOUND, {"schema": 1, "files": files, "found": found.to_json()})
     return found
 
 
+@contextlib.contextmanager
+def read_files() -> Iterator[set[Path]]:
+    """Note the files that are opened for reading meanwhile, such as a factory's own checkpoint."""
+    found: set[Path] = set()
+    watching = True
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if watching and event == "open" and isinstance(args[0], str) and args[1] in ("r", "rb"):
+            found.add(Path(args[0]).absolute())
+
+    sys.addaudithook(hook)  # for good: Python has no way to take one back
+    try:
+        yield found
+    finally:
+        watching = False
+
+
 def own_files(given: Given, held: Sequence[Path] = ()) -> list[list[str]]:
     """Return every file that shapes the model, with its hash: what was given and what it imported.
 
-    Of the modules loaded, those outside Python's and the packages' folders are the user's.
+    Of the modules loaded and the files read, those outside Python's and the packages' folders, and
+    the system's, are the user's.
 
     Parameters
     ----------
-    held : files that belong to the one given, such as an ONNX model's external data.
+    held : files that belong to the one given, such as an ONNX model's external data, or were read.
     """
-    places = [Path(p).resolve() for p in {*sysconfig.get_paths().values(), sys.prefix}]
+    places = [Path(p).resolve() for p in {*sysconfig.get_paths().values(), sys.prefix, *_SYSTEM}]
     room = Path(__file__).resolve().parent.parent
-    paths = {Path(given.path), *held} | {Path(p) for p in (given.weights, given.inputs) if p}
+    paths = {Path(given.path)} | {Path(p) for p in (given.weights, given.inputs) if p}
+    for path in held:
+        mine = not any(path.resolve().is_relative_to(place) for place in places)
+        if path.exists() and mine and path.suffix != ".pyc" and not path.is_relative_to(room):
+            paths.add(path)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py"):
@@ -89,8 +126,22 @@ def own_files(given: Given, held: Sequence[Path] = ()) -> list[list[str]]:
     return [[str(path), hash_path(path)] for path in sorted(paths)]
 
 
-def _answer(opened: Opened, inputs: Inputs) -> Answer:
-    """Return a function that runs the original and names its outputs by their paths."""
+def _takes(opened: Opened) -> str:
+    """Return how the model's author declares its arguments."""
+    if opened.kind != "module":
+        return ""
+    name = "forward" if opened.framework == "pytorch" else "call"
+    shown = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters_of(opened.model).values())
+    return f"{name}({shown})" if len(shown) < 300 else ""
+
+
+def _answer(opened: Opened, inputs: Inputs, constants: list[str]) -> Answer:
+    """Return a function that runs the original and names its outputs by their paths.
+
+    Parameters
+    ----------
+    constants : is added what is left out of the outputs.
+    """
     signature = Signature(inputs.specs, (), inputs.arguments)
     call: Callable[[list[Any]], Any]
     if opened.framework == "pytorch":
@@ -111,20 +162,31 @@ def _answer(opened: Opened, inputs: Inputs) -> Answer:
 
     def answer(arrays: Arrays) -> dict[str, Any]:
         given = [arrays[spec.name] for spec in signature.inputs]
-        return {name: to_array(value) for name, value in name_leaves(call(given))}
+        outputs = call(given)
+        constants[:] = name_constants(outputs)
+        return {name: to_array(value) for name, value in name_leaves(outputs)}
 
     return answer
 
 
-def _checked(inputs: Inputs) -> Mapping[str, Arrays]:
-    names = [spec.name for spec in inputs.specs]
-    for case, arrays in inputs.cases.items():
-        if sorted(arrays) != sorted(names):
+def _cases(inputs: Inputs, signature: Signature) -> list[Case]:
+    """Return the real cases; each has to fit the signature.
+
+    Raises
+    ------
+    GivenError : one has other shapes.
+    """
+    found = []
+    for name, arrays in inputs.cases.items():
+        try:
+            bind(signature.inputs, arrays, f"case {name!r}, input")
+        except SignatureError as e:
             raise GivenError(
-                f"case {case!r} of --inputs has {', '.join(arrays)}; the model's inputs are "
-                f"{', '.join(names)}"
-            )
-    return inputs.cases
+                f"{e}. Name an axis that changes from case to case: --dynamic INPUT:AXIS=NAME"
+            ) from e
+        ordered = {spec.name: arrays[spec.name] for spec in signature.inputs}
+        found.append(Case(_case_name(name), ordered))
+    return found
 
 
 def _case_name(name: str) -> str:

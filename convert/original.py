@@ -14,6 +14,7 @@ import numpy as np
 from shipworthy.convert.calling import flatten
 from shipworthy.convert.cases import SignatureError
 from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.models.errors import first_line as first_line
 from shipworthy.models.spec import Array, Arrays, Signature, Source
 
 
@@ -101,12 +102,6 @@ def widen(inputs: Arrays) -> Arrays:
         name: value.astype(np.float64) if value.dtype.kind == "f" else value
         for name, value in inputs.items()
     }
-
-
-def first_line(error: BaseException) -> str:
-    """Return an exception as one line: its type and the first line of its message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def first_of(reasons: Sequence[str]) -> str:

@@ -15,10 +15,11 @@ Perm = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Fact:
-    """What one run on the example showed of a tensor: its rank and its `torch.dtype`."""
+    """What one run on the example showed of a tensor: its rank, its `torch.dtype`, its sizes."""
 
     rank: int
     dtype: Any
+    sizes: tuple[int, ...] = ()
 
 
 class Graph:
@@ -56,7 +57,7 @@ class Graph:
             return self._facts.get(value.unique())
         constant = value.toIValue()
         if hasattr(constant, "dim"):
-            return Fact(constant.dim(), constant.dtype)
+            return Fact(constant.dim(), constant.dtype, tuple(constant.shape))
         # A tensor that was traced from a number comes back as that number.
         return Fact(0, None) if value.type().kind() == "TensorType" else None
 
@@ -100,6 +101,24 @@ class Graph:
         output = self._insert("prim::ListConstruct", values, before)
         output.setType(torch._C.ListType(torch._C.TensorType.get()))
         return output
+
+    def emit_numbers(self, values: Sequence[float], before: Any) -> Any:
+        """Insert a list of ``Scalar?``, as operators take it, before a node and return it."""
+        import torch
+
+        constants = [self.insert_constant(value, before) for value in values]
+        output = self._insert("prim::ListConstruct", constants, before)
+        number = torch._C.OptionalType(torch._C.NumberType.get())
+        output.setType(torch._C.ListType(number))
+        return output
+
+    def attribute(self, owner: Any, name: str, kind: Any, before: Any) -> Any:
+        """Insert the reading of an object's attribute before a node and return its value."""
+        node = self.raw.create("prim::GetAttr", [owner], 1)
+        node.s_("name", name)
+        node.insertBefore(before)
+        node.output().setType(kind)
+        return node.output()
 
     def _insert(self, kind: str, values: Sequence[Any], before: Any) -> Any:
         node = self.raw.create(kind, list(values), 1)
@@ -161,7 +180,7 @@ def _observe(graph: Any, example: Sequence[Any]) -> dict[int, Fact]:
         values = function(*example)[outputs:]
     watched = [*list(graph.inputs())[1:], *_tensors(graph)]
     return {
-        value.unique(): Fact(tensor.dim(), tensor.dtype)
+        value.unique(): Fact(tensor.dim(), tensor.dtype, tuple(tensor.shape))
         for value, tensor in zip(watched, [*example, *values], strict=True)
     }
 

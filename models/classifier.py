@@ -85,7 +85,9 @@ def _source(
         build=build,
         cases=cases,
         task=Task("accuracy", test_images, score),
-        train=Training(name, framework, build, recipe, digits_lesson(layout)),
+        train=Training(
+            name, framework, build, recipe, digits_lesson(layout), tools=("scikit-learn",)
+        ),
     )
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_WRAPPED = "Exception encountered when calling"  # Keras says so, and then what happened
+
 
 class ShipworthyError(Exception):
     """Something failed, and the message says what, and what to do next. Exit code 1."""
@@ -13,3 +18,10 @@ class WrongUsageError(ShipworthyError):
     """The request cannot be met as it was put. Exit code 2."""
 
     exit_code = 2
+
+
+def first_line(error: BaseException) -> str:
+    """Return an exception as one line: its type and the first line of its message that tells."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_WRAPPED)]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

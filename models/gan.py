@@ -4,8 +4,7 @@
                transposed conv 4x4, stride 2               32 channels, 4 x 4
                BatchNorm -> ReLU
                transposed conv 4x4, stride 2 -> sigmoid     1 channel, 8 x 8
-    critic:    2 x (conv 3x3, stride 2 -> leaky ReLU)      32, 64 channels
-               dense                                        1
+    critic:    2 x (dense -> leaky ReLU) -> dense           256, 128, 1
 
 The generator is what ships; the critic is forgotten (Goodfellow et al., "Generative Adversarial
 Nets", 2014, with the non-saturating loss).
@@ -14,7 +13,7 @@ The score is the Inception Score (Salimans et al., "Improved Techniques for Trai
 with a logistic regression on the real digits in the place of the Inception network: the exponential
 of the mean divergence of an image's predicted classes from those of all images. It is 1 for images
 that are all alike or that nobody could name, and 10 for ten kinds of digits, each beyond doubt. The
-real test images have 8.8.
+real test images have 7.0.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ if TYPE_CHECKING:
 
 _LATENT = 16
 _CHANNELS = (64, 32)
-_CRITIC_CHANNELS = (32, 64)
+_CRITIC = (256, 128)
 _SLOPE = 0.2
 _BN_EPSILON = 1e-5
 _BN_MOMENTUM = 0.1  # the share of the new batch, PyTorch's way; Keras states the share of the old
 
-_MOMENTUM = 0.5  # of Adam: with the usual 0.9 the two players swing
+_DECAY = (0.0, 0.9)  # of Adam: with the usual momentum the two players swing
 _TEST_SEED = 1_000_000  # of the test's latents, far from the seeds of any training
 _TEST_IMAGES = 512
-_RECIPE = Recipe(epochs=50, learning_rate=1e-3, required=6.0, metric="classifier_score")
+_RECIPE = Recipe(epochs=40, learning_rate=2e-3, required=5.0, metric="classifier_score")
 _LAYOUTS = {"pytorch": "nchw", "tensorflow": "nhwc"}
 
 
@@ -100,14 +99,14 @@ def _rivals_pytorch(generator: Any) -> tuple[Any, Loss, Loss]:
     from torch import nn
     from torch.nn.functional import softplus
 
-    first, second = _CRITIC_CHANNELS
+    first, second = _CRITIC
     critic = nn.Sequential(
-        nn.Conv2d(1, first, 3, stride=2, padding=1),
-        nn.LeakyReLU(_SLOPE),
-        nn.Conv2d(first, second, 3, stride=2, padding=1),
-        nn.LeakyReLU(_SLOPE),
         nn.Flatten(),
-        nn.Linear(second * 2 * 2, 1),
+        nn.Linear(64, first),
+        nn.LeakyReLU(_SLOPE),
+        nn.Linear(first, second),
+        nn.LeakyReLU(_SLOPE),
+        nn.Linear(second, 1),
     )
 
     def judge(real: Any, latent: Any) -> tuple[Any, ...]:
@@ -122,19 +121,20 @@ def _rivals_pytorch(generator: Any) -> tuple[Any, Loss, Loss]:
 
 def _rivals_keras(generator: Any) -> tuple[Any, Loss, Loss]:
     """Return the critic, its loss (real images, latents) and the generator's (latents)."""
-    from keras import Sequential, layers, ops
+    from keras import Input, Sequential, layers, ops
 
-    def convolution(channels: int) -> list[Any]:
-        return [
-            layers.Conv2D(channels, 3, 2, padding="same", data_format="channels_last"),
-            layers.LeakyReLU(negative_slope=_SLOPE),
-        ]
-
-    first, second = _CRITIC_CHANNELS
+    first, second = _CRITIC
     critic = Sequential(
-        [*convolution(first), *convolution(second), layers.Flatten(), layers.Dense(1)]
+        [
+            Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(first),
+            layers.LeakyReLU(negative_slope=_SLOPE),
+            layers.Dense(second),
+            layers.LeakyReLU(negative_slope=_SLOPE),
+            layers.Dense(1),
+        ]
     )
-    critic.build((None, 8, 8, 1))
 
     def judge(real: Any, latent: Any) -> tuple[Any, ...]:
         fake = generator(latent, training=True)
@@ -162,8 +162,8 @@ class _Contest:
         critic, judge, fool = rivals(generator)
         batches = digits.TRAIN_IMAGES // recipe.batch_size
         steps, rate = recipe.epochs * batches, recipe.learning_rate
-        criticise = learner.optimise([critic, generator], judge, steps, rate, momentum=_MOMENTUM)
-        generate = learner.optimise([generator, critic], fool, steps, rate, momentum=_MOMENTUM)
+        criticise = learner.optimise([critic, generator], judge, steps, rate, decay=_DECAY)
+        generate = learner.optimise([generator, critic], fool, steps, rate, decay=_DECAY)
         run = learner.run(generator)
         for number in range(recipe.epochs):
             rng = np.random.default_rng([recipe.seed, number])

@@ -62,7 +62,7 @@ class Learner(Protocol):
         steps: int,
         learning_rate: float,
         *,
-        momentum: float = 0.9,
+        decay: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
     ) -> Step:
         """Return a function that takes one step of Adam.
@@ -72,7 +72,7 @@ class Learner(Protocol):
         models : the first is changed; all are in training mode during a step.
         loss : is called with the step's arrays as tensors.
         steps : over them the learning rate falls to zero along half a cosine.
-        momentum : Adam's first decay rate.
+        decay : Adam's decay rates, of the gradient's mean and of its square's.
         clip : the gradient is scaled down to this norm where it is longer.
         """
 
@@ -129,7 +129,7 @@ class TorchLearner:
         steps: int,
         learning_rate: float,
         *,
-        momentum: float = 0.9,
+        decay: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
     ) -> Step:
         """See `Learner.optimise`."""
@@ -137,7 +137,7 @@ class TorchLearner:
 
         parameters = list(models[0].parameters())
         optimiser = torch.optim.Adam(
-            parameters, lr=learning_rate, betas=(momentum, 0.999), eps=_ADAM_EPSILON
+            parameters, lr=learning_rate, betas=decay, eps=_ADAM_EPSILON
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
 
@@ -216,7 +216,7 @@ class KerasLearner:
         steps: int,
         learning_rate: float,
         *,
-        momentum: float = 0.9,
+        decay: tuple[float, float] = (0.9, 0.999),
         clip: float | None = None,
     ) -> Step:
         """See `Learner.optimise`."""
@@ -226,7 +226,8 @@ class KerasLearner:
         variables = models[0].trainable_variables
         optimiser = keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=steps),
-            beta_1=momentum,
+            beta_1=decay[0],
+            beta_2=decay[1],
             epsilon=_ADAM_EPSILON,
             global_clipnorm=clip,
         )

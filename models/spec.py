@@ -184,11 +184,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Model:
-    """One architecture, written in one or more frameworks."""
+    """One architecture, written in one or more frameworks.
+
+    Parameters
+    ----------
+    name, about : the model's name and one line about it.
+    sources : framework -> the model written in it.
+    untrained : it is there for its size and speed only: its weights are drawn by its `build`, the
+        same in every process, and it has no task.
+    """
 
     name: str
     about: str
     sources: Mapping[str, Source]
+    untrained: bool = False
 
 
 def synthesise(signature: Signature, sizes: Mapping[str, int], seed: int) -> dict[str, Array]:

@@ -14,21 +14,22 @@ from collections.abc import Sequence
 from types import FrameType
 
 from shipworthy.models import zoo
-from shipworthy.models.spec import FRAMEWORKS
 from shipworthy.models.training import TrainingError
+from shipworthy.models.weights import FILENAMES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train, and return the exit code."""
     parser = argparse.ArgumentParser("python -m shipworthy.models.train", description=__doc__)
     parser.add_argument("name", help="such as: cnn")
-    parser.add_argument("framework", choices=FRAMEWORKS)
+    parser.add_argument("framework", choices=FILENAMES)
     options = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     # Set before Keras and TensorFlow are imported: train on TensorFlow, whatever the user's
-    # keras.json says, and leave its log to errors.
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    # keras.json says. What is an error to a training reaches it as an exception; TensorFlow's log
+    # calls every operation one that oneDNN cannot take over.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         print(zoo.trained(zoo.source(options.name, options.framework)))
     except zoo.ZooError as e:

@@ -34,10 +34,11 @@ _PACKAGE = "shipworthy.models"
 # Words and folders only: no change there makes other weights.
 _SHAPE_NOTHING = frozenset({"spec", "atomic", "cache", "errors"})
 
-# Distributions whose versions shape the weights. TensorFlow goes by two names.
+# Distributions whose versions shape all weights; a training names others that it uses. TensorFlow
+# goes by two names.
 _TOOLS: Mapping[str, tuple[str, ...]] = {
-    "pytorch": ("numpy", "scikit-learn", "torch", "safetensors"),
-    "tensorflow": ("numpy", "scikit-learn", "tensorflow-cpu", "tensorflow", "keras", "h5py"),
+    "pytorch": ("numpy", "torch", "safetensors"),
+    "tensorflow": ("numpy", "tensorflow-cpu", "tensorflow", "keras", "h5py"),
 }
 
 # A training process is asked to stop, and given that long to take its folder away.
@@ -117,7 +118,7 @@ def trained(source: Source) -> Path:
         with publish(folder) as work:
             result = source.train(work) | {
                 "model": source.name, "framework": source.framework,
-                "tools": _versions(source.framework),
+                "tools": _versions(source),
             }  # fmt: skip
             (work / RESULT).write_text(json.dumps(result, indent=1) + "\n")
             if not _is_whole(work, source.framework):
@@ -213,7 +214,7 @@ def _folder(source: Source) -> Path:
     key = hash_json(
         {
             "files": [[file.name, hash_path(file)] for file in files],
-            "tools": _versions(source.framework),
+            "tools": _versions(source),
         }
     )
     return cache_dir() / "models" / source.name / source.framework / key[:16]
@@ -223,9 +224,9 @@ def _is_whole(folder: Path, framework: str) -> bool:
     return all((folder / name).is_file() for name in (FILENAMES[framework], RESULT))
 
 
-def _versions(framework: str) -> dict[str, str]:
+def _versions(source: Source) -> dict[str, str]:
     versions = {}
-    for name in _TOOLS[framework]:
+    for name in (*_TOOLS[source.framework], *getattr(source.train, "tools", ())):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

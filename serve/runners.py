@@ -186,6 +186,7 @@ def run(
     cases: Sequence[CaseFiles],
     *,
     threads: int = 1,
+    settings: Mapping[str, str] | None = None,
     rows: int | None = None,
     timing: Timing | None = None,
     timeout: float = 120.0,
@@ -197,6 +198,7 @@ def run(
     model : the artifact's file or folder.
     cases : each is run once; its outputs are written where it says.
     threads : given to the runtime.
+    settings : the runtime's own switches, such as ``{"onednn_fusion": "1"}``; it knows their names.
     rows : feed every case in slices of so many rows, for artifacts with a fixed batch.
     timing : the case to time after all have run; its outputs are then those of the last timed run.
     timeout : seconds, for the whole process.
@@ -206,6 +208,8 @@ def run(
     RunnerError : the process failed, died or did not end in time.
     """
     arguments = ["--model", str(model), "--threads", str(threads)]
+    for name, value in (settings or {}).items():
+        arguments += ["--setting", f"{name}={value}"]
     if rows is not None:
         arguments += ["--rows", str(rows)]
     for case in cases:

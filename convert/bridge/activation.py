@@ -36,6 +36,21 @@ def leaky_relu(x: Value, slope: float = 0.01) -> Value:
     return x.like(tf.raw_ops.LeakyRelu(features=x.tensor, alpha=slope))
 
 
+@aten("rrelu_with_noise_functional.default")
+def rrelu(
+    x: Value,
+    noise: Value,
+    low: float = 0.125,
+    high: float = 1 / 3,
+    training: bool = False,
+    generator: Any = None,
+) -> tuple[Value, Value]:
+    """Return x, and below 0 the mean of the slopes that training draws from, times x."""
+    if training:
+        raise UnsupportedUseError("rrelu in training mode is random; call .eval() on the model")
+    return leaky_relu(x, (low + high) / 2), noise
+
+
 @aten("prelu.default")
 def prelu(x: Value, weight: Value) -> Value:
     """Return x, and weight * x below 0, with a weight a channel or a single one."""

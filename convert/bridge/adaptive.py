@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def adaptive_max_pool(x: Value, output: Sequence[Size]) -> OnDemand:
 def _window(x: Value, output: Sequence[Size]) -> list[int] | None:
     """Return the one window that there is if all sizes are known and divide evenly."""
     pairs = list(zip(x.shape[2:], output, strict=True))
-    if all(count == 1 for _, count in pairs):
+    if all(isinstance(count, int) and count == 1 for count in output):
         return None  # a reduction of whole axes is simpler
     window = []
     for size, count in pairs:
@@ -74,7 +75,7 @@ def _adaptive_axis(
     if count is size or (isinstance(size, int) and isinstance(count, int) and size == count):
         return t
     if not isinstance(count, int):
-        return _dynamic_axis(t, axis, size, count, reduce)
+        return mixed(t, axis, _dynamic_means(size, count, t.dtype))
     bounds = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
     if isinstance(size, int) and reduce is tf.reduce_mean:
         return mixed(t, axis, _means(size, bounds).astype(t.dtype.as_numpy_dtype))
@@ -93,15 +94,12 @@ def _means(size: int, bounds: Sequence[tuple[int, int]]) -> Array:
     return matrix
 
 
-def _dynamic_axis(
-    t: Tensor, axis: int, size: Size, count: Size, reduce: Callable[..., Tensor]
-) -> Tensor:
-    """Reduce a number of windows that is only known when the model runs."""
+def _dynamic_means(size: Size, count: Tensor, dtype: Any) -> Tensor:
+    """Return that matrix for a number of windows that is only known when the model runs.
+
+    PyTorch's tracer gives one to mean pooling only: that of maxima takes plain numbers.
+    """
     i, j = tf.range(count)[:, None], tf.range(size)[None, :]
     inside = (j >= i * size // count) & (j < -(-(i + 1) * size // count))
-    if reduce is tf.reduce_mean:
-        share = tf.cast(inside, t.dtype)
-        return mixed(t, axis, share / tf.reduce_sum(share, axis=1, keepdims=True))
-    spread = tf.reshape(inside, tf.stack([1] * axis + [count, size] + [1] * (t.shape.rank - axis - 1)))
-    wide = tf.where(spread, tf.expand_dims(t, axis), tf.constant(t.dtype.min, t.dtype))
-    return reduce(wide, axis=axis + 1)
+    share = tf.cast(inside, dtype)
+    return share / tf.reduce_sum(share, axis=1, keepdims=True)

@@ -77,7 +77,7 @@ def _volume(
     """
     out, _, depth, *kernel = (int(k or 0) for k in weight.shape)
     x = padded(x, [pads[0], (0, 0), (0, 0)])
-    batch, size, height, width, channels = all_sizes(x)
+    batch, size, height, width, _ = all_sizes(x)
     count = (size - window[0]) // stride[0] + 1
     views = [x[:, cut] for cut in _cuts(size, depth, dilation[0], stride[0])]
 

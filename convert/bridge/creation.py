@@ -52,22 +52,20 @@ def arange(start: Any, end: Any, step: Any = 1, dtype: Any = None, *, out: Out) 
 
 
 @aten("tril_indices.default")
-def tril_indices(rows: Size, columns: Size, offset: int = 0, **settings: Any) -> Value:
+def tril_indices(rows: int, columns: int, offset: int = 0, **settings: Any) -> Value:
     """Places of a matrix on and below a diagonal, row by row."""
     return _triangle(rows, columns, lambda row, column: column - row <= offset)
 
 
 @aten("triu_indices.default")
-def triu_indices(rows: Size, columns: Size, offset: int = 0, **settings: Any) -> Value:
+def triu_indices(rows: int, columns: int, offset: int = 0, **settings: Any) -> Value:
     """Places of a matrix on and above a diagonal, row by row."""
     return _triangle(rows, columns, lambda row, column: column - row >= offset)
 
 
-def _triangle(rows: Size, columns: Size, inside: Callable[[Any, Any], Any]) -> Value:
-    if isinstance(rows, int) and isinstance(columns, int):
-        grid = np.indices((rows, columns))
-        return Value(tf.constant(grid[:, inside(*grid)], tf.int64))
-    return Value(tf.transpose(tf.where(inside(tf.range(rows)[:, None], tf.range(columns)))))
+def _triangle(rows: int, columns: int, inside: Callable[[Any, Any], Any]) -> Value:
+    grid = np.indices((rows, columns))
+    return Value(tf.constant(grid[:, inside(*grid)], tf.int64))
 
 
 def _wide(out: Out) -> Any:

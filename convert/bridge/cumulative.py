@@ -31,9 +31,8 @@ def logcumsumexp(x: Value, dim: int) -> Value:
 
 def _logaddexp(a: Tensor, b: Tensor) -> Tensor:
     high, low = tf.maximum(a, b), tf.minimum(a, b)
-    # Two infinities have no difference; nothing is added to the larger then.
-    nothing = tf.fill(tf.shape(high), tf.constant(-math.inf, high.dtype))
-    apart = tf.where(tf.math.is_finite(high), low - high, nothing)
+    # Two infinities have no difference; what is far apart adds nothing.
+    apart = tf.where(low == high, tf.zeros_like(low), tf.maximum(low - high, -200.0))
     return high + tf.math.log1p(tf.exp(apart))
 
 

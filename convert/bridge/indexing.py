@@ -141,7 +141,8 @@ def index_put(x: Value, indices: Indices, values: Value, accumulate: bool = Fals
     wide = tf.broadcast_to(values.plain, tf.stack([*places.before, *new_axes, *places.after]))
     # TensorFlow's scatter wants the indexed axis in front.
     t, moved = _to_front(places.flat, first, 1), _to_front(wide, first, count)
-    t = _written(t, tf.expand_dims(places.index, -1), moved, accumulate)
+    moved = reshape(moved, [-1, *(Value(t).size(dim) for dim in range(1, t.shape.rank))])
+    t = _written(t, tf.reshape(places.index, [-1]), moved, accumulate)
     t = tf.transpose(t, [*range(1, first + 1), 0, *range(first + 1, t.shape.rank)]) if first else t
     if len(places.indexed) > 1:
         t = reshape(t, [*places.before, *places.sizes, *places.after])
@@ -165,10 +166,23 @@ def _to_front(t: Tensor, first: int, count: int) -> Tensor:
 
 
 def _written(t: Tensor, places: Tensor, updates: Tensor, accumulate: bool) -> Tensor:
-    """Write along axis 0; where places repeat, add up or take any."""
+    """Write along axis 0: where places repeat, add up, or take the last, as PyTorch does on a CPU.
+
+    TensorFlow's own update takes the last too, but what TFLite makes of it adds them up.
+
+    Parameters
+    ----------
+    places : of one axis, as many as `updates` has along its first.
+    """
     if accumulate:
-        return t + tf.scatter_nd(places, updates, tf.shape(t))
-    return tf.tensor_scatter_nd_update(t, places, updates)
+        return t + tf.scatter_nd(tf.expand_dims(places, 1), updates, tf.shape(t))
+    size, count = Value(t).size(0), tf.size(places)
+    last = tf.math.unsorted_segment_max(tf.range(count), places, size)
+    # There may be no updates at all; what is not written to takes the row behind them.
+    rows = tf.pad(updates, [[0, 1]] + [[0, 0]] * (updates.shape.rank - 1))
+    taken = tf.gather(rows, tf.where(last < 0, count, last))
+    is_written = tf.reshape(last >= 0, [-1] + [1] * (t.shape.rank - 1))
+    return tf.where(is_written, taken, t)
 
 
 class _Spread:
@@ -207,8 +221,7 @@ def scatter(x: Value, dim: int, index: Value, source: Any) -> Value:
     if not x.rank:
         return source if isinstance(source, Value) else full_value(x, source)
     spread = _Spread(x, dim, index)
-    places = tf.expand_dims(spread.places, 1)
-    return spread.shaped(_written(spread.vector, places, spread.updates(source), False))
+    return spread.shaped(_written(spread.vector, spread.places, spread.updates(source), False))
 
 
 def full_value(x: Value, number: Any) -> Value:

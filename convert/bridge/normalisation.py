@@ -75,9 +75,7 @@ def batch_norm_no_stats(
     epsilon: float,
 ) -> tuple[Value, Missing, Missing]:
     """Normalise by the statistics of the batch at hand (``track_running_stats=False``)."""
-    y = _standardised(
-        x.tensor, _over([x.axis(dim) for dim in range(x.rank) if dim != 1]), epsilon
-    )
+    y = _standardised(x.tensor, _over([x.axis(dim) for dim in range(x.rank) if dim != 1]), epsilon)
     return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
 
 
@@ -149,16 +147,16 @@ def group_norm(
     return x.like(_affine(x, y, weight, bias, [1])), _NO_STATISTICS, _NO_STATISTICS
 
 
-@aten("_fused_rms_norm.default", "rms_norm.default")
+@aten("rms_norm.default")
 def rms_norm(
     x: Value, shape: Sequence[int], weight: Value | None = None, epsilon: float | None = None
-) -> tuple[Value, Missing]:
+) -> Value:
     """Divide by the root of the mean square over the last axes."""
     dims = list(range(x.rank - len(shape), x.rank))
     epsilon = np.finfo(x.dtype.name).eps if epsilon is None else epsilon
     square = tf.reduce_mean(tf.square(x.tensor), axis=x.axes(dims), keepdims=True)
     y = x.tensor * tf.math.rsqrt(square + epsilon)
-    return x.like(_affine(x, y, weight, None, dims)), _NO_STATISTICS
+    return x.like(_affine(x, y, weight, None, dims))
 
 
 def _over(axes: Sequence[int]) -> Callable[[Tensor], Tensor]:

@@ -11,6 +11,7 @@ from shipworthy.convert.bridge.branches import branches
 from shipworthy.convert.bridge.table import table
 from shipworthy.convert.bridge.tracing import sizes_kept
 from shipworthy.convert.calling import adapt_torch
+from shipworthy.convert.replay_script import unscript
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.spec import Arrays, Signature
 
@@ -51,6 +52,7 @@ def trace_program(module: torch.nn.Module, signature: Signature, example: Arrays
     """
     import torch
 
+    module = unscript(module)
     training = [name or "the model" for name, m in module.named_modules() if m.training]
     if training:
         raise UnsupportedModelError(

@@ -67,7 +67,8 @@ def unfold(
     stride: Sequence[int],
 ) -> Value:
     """Cut out patches: (batch, channels * kernel, patches)."""
-    kernel, dilation, padding, stride = (per_axis(s, 2) for s in (kernel, dilation, padding, stride))
+    given = (kernel, dilation, padding, stride)
+    kernel, dilation, padding, stride = (per_axis(setting, 2) for setting in given)
     t = padded(spatial(x, 2, "unfold"), [(p, p) for p in padding])
     if kernel == stride and dilation == [1, 1]:
         whole = [size // k * k for size, k in zip(sizes(t), kernel, strict=True)]
@@ -90,7 +91,8 @@ def fold(
     stride: Sequence[int],
 ) -> Value:
     """Put patches back, and add up where they overlap."""
-    kernel, dilation, padding, stride = (per_axis(s, 2) for s in (kernel, dilation, padding, stride))
+    given = (kernel, dilation, padding, stride)
+    kernel, dilation, padding, stride = (per_axis(setting, 2) for setting in given)
     if x.rank != 3:
         raise UnsupportedUseError("fold takes 3 axes here; give the model a batch axis")
     counts: list[Size] = []

@@ -98,8 +98,10 @@ def nearest(x: Value, output_size: Sequence[Size] | None, factors: Factors, *, o
 
 
 @aten(
-    "_upsample_nearest_exact1d.vec", "_upsample_nearest_exact2d.vec", "_upsample_nearest_exact3d.vec"
-)  # fmt: skip
+    "_upsample_nearest_exact1d.vec",
+    "_upsample_nearest_exact2d.vec",
+    "_upsample_nearest_exact3d.vec",
+)
 def nearest_exact(
     x: Value, output_size: Sequence[Size] | None, factors: Factors, *, out: Out
 ) -> Value:

@@ -38,11 +38,20 @@ def _float(size: Size) -> Any:
     return float(size) if isinstance(size, int) else tf.cast(size, tf.float64)
 
 
+def _power(base: Any, exponent: Any) -> Any:
+    numbers = isinstance(base, int | float) and isinstance(exponent, int | float)
+    if numbers or isinstance(exponent, int):
+        return base**exponent
+    # TFLite has no power of float64.
+    return tf.pow(tf.cast(base, tf.float32), tf.cast(exponent, tf.float32))
+
+
 # Functions that are no ATen ops. Python's operators work on numbers and tensors alike.
 ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     f"_operator.{name}": getattr(operator, name)
-    for name in ("add", "sub", "mul", "floordiv", "mod", "truediv", "neg", "pow", "getitem")
+    for name in ("add", "sub", "mul", "floordiv", "mod", "truediv", "neg", "getitem")
 } | {
+    "_operator.pow": _power,
     "torch.sym_max": _extreme(max, "maximum"),
     "torch.sym_min": _extreme(min, "minimum"),
     "torch.sym_float": _float,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 # One file a family; importing it fills the table.
 FAMILIES = (
     "convolution", "pooling", "adaptive", "rearrange", "sampling", "linear", "normalisation",
-    "activation", "elementwise", "binary", "comparison", "reduction", "shape", "joining", "padding", "indexing", "creation", "resize",
-    "sizes", "recurrent", "sorting", "cumulative",
+    "activation", "elementwise", "binary", "comparison", "reduction", "shape", "joining", "padding",
+    "indexing", "creation", "resize", "sizes", "recurrent", "sorting", "cumulative",
 )  # fmt: skip
 
 

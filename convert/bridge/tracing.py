@@ -6,6 +6,7 @@ loop get an equivalent that does not. The user's code is traced as it stands.
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ def sizes_kept() -> Iterator[None]:
         stack.enter_context(
             mock.patch.object(transformer, "_detect_is_causal_mask", _told_to_be_causal)
         )
+        stack.enter_context(encoders_kept())
         # They read the batch as a number; the original has run with the same inputs.
         for layer in (RNNBase, LSTM):
             stack.enter_context(mock.patch.object(layer, "check_forward_args", _unchecked))
@@ -41,6 +43,45 @@ def sizes_kept() -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=r"(?s).*_flat_weights.* assigned during export")
         stack.enter_context(_mode()())
+        yield
+
+
+@contextmanager
+def encoders_kept() -> Iterator[None]:
+    """Let `torch.nn.TransformerEncoder` do whatever the mask says, not what the traced one said.
+
+    For inference it leaves padding out where a mask's padding is all at the end, so that zeros are
+    in its place afterwards, and not elsewhere. Tracing keeps one of both ways, or none.
+    """
+    from torch.nn.modules.transformer import TransformerEncoder
+
+    usual = TransformerEncoder.forward
+
+    def forward(
+        self: Any,
+        src: Any,
+        mask: Any = None,
+        src_key_padding_mask: Any = None,
+        is_causal: bool | None = None,
+    ) -> Any:
+        import torch
+
+        packs = getattr(self, "use_nested_tensor", False) and not self.layers[0].training
+        packs = packs and torch.backends.mha.get_fastpath_enabled()
+        if not packs or src_key_padding_mask is None or mask is not None or src.dim() != 3:
+            return usual(self, src, mask, src_key_padding_mask, is_causal)
+        plain = copy.copy(self)
+        plain.__dict__ |= {"use_nested_tensor": False, "_modules": {**self._modules, "norm": None}}
+        y = usual(plain, src, None, src_key_padding_mask, is_causal)
+        kept = src_key_padding_mask.logical_not()
+        blank = ~kept
+        if getattr(self, "mask_check", True):
+            places = torch.arange(kept.shape[1], device=kept.device)
+            blank = blank & (kept == (places < kept.sum(1, keepdim=True))).all()
+        y = y.masked_fill(blank.unsqueeze(-1), 0.0)
+        return y if self.norm is None else self.norm(y)
+
+    with mock.patch.object(TransformerEncoder, "forward", forward):
         yield
 
 
@@ -88,6 +129,10 @@ def _replacement(function: Any) -> Replacement | None:
         return _embedding_bag
     if name == "take_along_dim":
         return lambda args, kwargs: _take_along_dim(*args, **kwargs)
+    if name in ("adaptive_avg_pool2d", "adaptive_avg_pool3d") and _is_pytorchs(function):
+        return lambda args, kwargs: _global_mean(int(name[-2]), *args, **kwargs)
+    if name == "max_pool1d" and _is_pytorchs(function):
+        return lambda args, kwargs: _max_pool1d(*args, **kwargs)
     if name in _POOLS and _is_pytorchs(function):
         return lambda args, kwargs: _pool(name, *args, **kwargs)
     return None
@@ -127,6 +172,44 @@ def _pool(
         return NotImplemented
     dims = list(range(-count, 0))
     return x.amax(dims, keepdim=True) if name.startswith("max") else x.mean(dims, keepdim=True)
+
+
+def _global_mean(count: int, input: Any, output_size: Any) -> Any:
+    """Take the mean: of a permuted tensor PyTorch changes the strides too, in a graph of no use."""
+    sizes = output_size if isinstance(output_size, list | tuple) else [output_size] * count
+    if any(not isinstance(size, int) or size != 1 for size in sizes):
+        return NotImplemented
+    return input.mean(list(range(-count, 0)), keepdim=True)
+
+
+def _max_pool1d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Pool images of one row: ``max_pool1d`` reads the length as a number."""
+    from torch.nn import functional
+
+    settings = (stride, padding, dilation, ceil_mode)
+    found = _pool("max_pool1d", x, kernel_size, *settings, return_indices=return_indices)
+    if found is not NotImplemented or isinstance(x.shape[-1], int):
+        return found
+
+    def single(setting: Any) -> Any:
+        return setting[0] if isinstance(setting, list | tuple) else setting
+
+    kernel, step = single(kernel_size), single(stride or kernel_size)
+    pooled = functional.max_pool2d(
+        x.unsqueeze(-2), (1, kernel), (1, step), (0, single(padding)), (1, single(dilation)),
+        ceil_mode, return_indices,
+    )  # fmt: skip
+    if return_indices:
+        return tuple(part.squeeze(-2) for part in pooled)
+    return pooled.squeeze(-2)
 
 
 def _take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from shipworthy.convert.bridge.problems import op_name, where
 from shipworthy.convert.bridge.program import trace_program
 from shipworthy.convert.calling import keep_names, traced_sizes
 from shipworthy.convert.formats import onnx_from_saved_model  # noqa: F401  registers its hop
@@ -26,7 +27,12 @@ OPSET_TORCH = 20
 _PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 
 
-@hop("pytorch", "onnx", packages=("torch", "onnx", "onnxscript", "onnx-ir"))
+@hop(
+    "pytorch",
+    "onnx",
+    packages=("torch", "onnx", "onnxscript", "onnx-ir"),
+    kinds=("module", "exported_program", "torchscript"),
+)
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Export a `torch.nn.Module` through `torch.export`."""
     import torch
@@ -46,8 +52,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as e:
-            why = first_line(e.__cause__ or e)
-            raise UnsupportedModelError(f"torch.onnx cannot export the model: {why}") from e
+            raise UnsupportedModelError(_why(e, traced)) from e
     fold_weights(program.model)
     _name_symbols(program.model, signature)
     weights = (*original.parameters(), *original.buffers())
@@ -60,6 +65,22 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
         "external_data": external,
     }
     return _converted(signature, program.model_proto, path, options)
+
+
+def _why(error: Exception, traced: Any) -> str:
+    """Tell what `torch.onnx` stumbled over: the op, the line of the user's model, the cause."""
+    causes = [error]
+    while (inner := causes[-1].__cause__) is not None:
+        causes.append(inner)
+    own = [cause for cause in causes if isinstance(cause, UnsupportedModelError)]
+    told = own[0] if own else first_line(causes[-1])
+    # PyTorch prints the node with its target.
+    target = re.search(r"target=torch\.ops\.([\w.]+)", " ".join(map(str, causes)))
+    if target is None:
+        return f"torch.onnx cannot export the model: {told}"
+    nodes = [node for node in traced.graph.nodes if op_name(node.target) == target[1]]
+    place = f" at {where(nodes[0])}" if len(nodes) == 1 else ""
+    return f"torch.onnx cannot write {target[1]}{place}: {told}"
 
 
 def _name_symbols(model: Any, signature: Signature) -> None:

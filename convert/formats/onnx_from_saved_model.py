@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,18 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
 
     prepared = prepare(original.path, "onnx")
     model = _run_tf2onnx(prepared)
-    _refuse_foreign_operators(model)
+    if any(kind.startswith("TensorList") for kind in foreign_operators(model)):
+        # tf2onnx follows a list of tensors in some loops only.
+        prepared = prepare(original.path, "onnx", plain_lists=True)
+        model = _run_tf2onnx(prepared)
+    _refuse(foreign_operators(model))
     _name_axes(model, source.signature)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
+        raise UnsupportedModelError(
+            f"tf2onnx wrote a graph that is not valid ONNX: {first_line(e)}"
+        ) from e
     onnx.save(model, path)
     return Converted(
         inputs=keep_names(source.signature.inputs, names(model.graph.input), path.name, {}),
@@ -49,11 +58,29 @@ def _run_tf2onnx(prepared: Prepared) -> Any:
     with _quick_optimizers(), tf.device("/cpu:0"):
         try:
             model, _ = tf2onnx.convert.from_function(
-                function, function.input_signature, opset=OPSET_TF2ONNX
+                function,
+                function.input_signature,
+                opset=OPSET_TF2ONNX,
+                custom_op_handlers={
+                    kind: (_resize_to_sizes, [])
+                    for kind in ("ResizeBilinear", "ResizeNearestNeighbor")
+                },
             )
         except Exception as e:
             raise UnsupportedModelError(f"tf2onnx cannot convert the model: {first_line(e)}") from e
     return model
+
+
+def _resize_to_sizes(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Tell the answer's sizes; tf2onnx tells a scale where it knows the sizes.
+
+    ONNX multiplies by a scale and rounds down: 12 pixels by ``float32(7 / 12)`` are 6.
+    """
+    from tf2onnx.onnx_opset.nn import Resize
+
+    hidden = context.make_node("Identity", [node.input[1]])
+    context.replace_input(node, node.input[1], hidden.output[0], 1)
+    Resize.version_11(context, node)
 
 
 @contextmanager
@@ -70,16 +97,23 @@ def _quick_optimizers() -> Iterator[None]:
             os.environ["TF2ONNX_CATCH_ERRORS"] = usual
 
 
-def _refuse_foreign_operators(model: Any) -> None:
-    """Raise for operators that ONNX does not define: tf2onnx leaves them in and reports success."""
+def foreign_operators(model: Any) -> dict[str, str]:
+    """Return the operators that ONNX does not define, with the first node of each.
+
+    tf2onnx leaves what it does not know in the graph, and reports success.
+    """
     import onnx
 
     versions = {opset.domain: opset.version for opset in model.opset_import}
-    foreign: dict[str, str] = {}
+    found: dict[str, str] = {}
     for node in _nodes(model.graph):
         domain = "" if node.domain == "ai.onnx" else node.domain
         if not onnx.defs.has(node.op_type, versions.get(domain, 0), domain):
-            foreign.setdefault(node.op_type, node.name)
+            found.setdefault(node.op_type, node.name)
+    return found
+
+
+def _refuse(foreign: Mapping[str, str]) -> None:
     if foreign:
         told = ", ".join(f"{kind} (at {name})" for kind, name in foreign.items())
         raise UnsupportedModelError(

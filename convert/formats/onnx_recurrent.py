@@ -155,8 +155,9 @@ class _Layer:
 
         if self.kind.startswith("rnn"):
             return matrix
-        places = np.arange(matrix.shape[0]).reshape(len(_GATES[self.kind]), -1)
-        return op.Gather(matrix, _ints(*places[list(_GATES[self.kind])].ravel().tolist()), axis=0)
+        gates = list(_GATES[self.kind])
+        places = np.arange(len(gates) * self.hidden).reshape(len(gates), self.hidden)
+        return op.Gather(matrix, _ints(*places[gates].ravel().tolist()), axis=0)
 
     def _bias(self) -> Tensor | None:
         from onnxscript import opset20 as op
@@ -209,7 +210,10 @@ class _Projected(_Layer):
         )
         stacked = op.Concat(*(op.Unsqueeze(p, _ints(0)) for p in self.projections), axis=0)
         last_h = op.MatMul(m, op.Transpose(stacked, perm=[0, 2, 1]))
-        parts = [y] if directions == 1 else op.Split(y, axis=2, num_outputs=2, _outputs=2)
+        parts = [
+            op.Slice(y, _ints(place * self.hidden), _ints((place + 1) * self.hidden), _ints(2))
+            for place in range(directions)
+        ]
         outputs = [
             op.MatMul(part, op.Transpose(p, perm=[1, 0]))
             for part, p in zip(parts, self.projections, strict=True)

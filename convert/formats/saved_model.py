@@ -8,9 +8,12 @@ metadata.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
+from shipworthy.convert.artifact import Artifact
+from shipworthy.convert.bridge.importer.module import open_parent
 from shipworthy.convert.calling import call_keras, flatten, keep_names, traced_sizes
 from shipworthy.convert.routes import Converted, hop
 from shipworthy.models.spec import Signature, Source, synthesise
@@ -19,7 +22,12 @@ SIGNATURE = "serving_default"
 TAG = "serve"
 
 
-@hop("pytorch", "saved_model", packages=("torch", "tensorflow"))
+@hop(
+    "pytorch",
+    "saved_model",
+    packages=("torch", "tensorflow"),
+    kinds=("module", "exported_program", "torchscript"),
+)
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Translate a `torch.nn.Module` operator by operator; see `shipworthy.convert.bridge`."""
     from shipworthy.convert.bridge.saved_model import write_saved_model
@@ -35,6 +43,12 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
+@hop("onnx", "saved_model", packages=("onnx", "torch", "tensorflow"), server="pytorch")
+def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
+    """Import the parent ONNX file into PyTorch and translate that."""
+    return from_pytorch(open_parent(original, source), source, path)
+
+
 @hop(
     "tensorflow", "saved_model", packages=("tensorflow", "keras"), kinds=("module", "saved_model")
 )
@@ -45,8 +59,8 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     function = _inference(original, source)
     module = tf.Module()
     module.weights = list(function.graph.variables)
-    if source.kind == "saved_model" and _reads_tables(function):
-        module.original = original.root  # lookup tables and their files
+    if tables := _tables(function):
+        module.original = original.root if source.kind == "saved_model" else tables
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
     inputs, outputs = native_names(path)
     taken = keep_names(source.signature.inputs, inputs, path.name, {})
@@ -58,11 +72,21 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
-def _reads_tables(function: Any) -> bool:
-    """Tell whether a function uses resources beside its variables."""
+def _tables(function: Any) -> list[Any]:
+    """Return the lookup tables, with their files, and other resources that a function reads.
+
+    A function knows the handles alone, and a model keeps the owners wherever it likes.
+    """
+    import tensorflow as tf
+
     variables = {id(variable.handle) for variable in function.graph.variables}
-    resources = [t for t, _ in function.graph.captures if t.dtype.name == "resource"]
-    return any(id(tensor) not in variables for tensor in resources)
+    captured = [t for t, _ in function.graph.captures if t.dtype == tf.resource]
+    wanted = {id(tensor) for tensor in captured} - variables
+    if not wanted:
+        return []
+    kind = tf.saved_model.experimental.TrackableResource
+    owners = [thing for thing in gc.get_objects() if isinstance(thing, kind)]
+    return [owner for owner in owners if id(owner.resource_handle) in wanted]
 
 
 def _call_signature(model: Any, tensors: Any, signature: Signature) -> Any:

@@ -24,6 +24,7 @@ from shipworthy.convert.calling import (
 from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
 from shipworthy.convert.formats.tflite_reshape import fix_reshapes
 from shipworthy.convert.original import first_line
+from shipworthy.convert.replay_script import unscript
 from shipworthy.convert.rewrite.prepare import Prepared, prepare
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
 from shipworthy.models.spec import Signature, Source
@@ -31,7 +32,13 @@ from shipworthy.models.spec import Signature, Source
 WIDE = ("float64", "int64")
 
 
-@hop("pytorch", "tflite", packages=("litert-torch", "litert-converter", "torch"), static=True)
+@hop(
+    "pytorch",
+    "tflite",
+    packages=("litert-torch", "litert-converter", "torch"),
+    kinds=("module", "exported_program", "torchscript"),
+    static=True,
+)
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Convert a `torch.nn.Module` with LiteRT Torch, at fixed sizes."""
     import litert_torch
@@ -44,7 +51,9 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     wide = any(spec.dtype in WIDE for spec in (*signature.inputs, *signature.outputs))
     try:
         model = litert_torch.signature(
-            SIGNATURE, adapt_torch(original, signature, named=True), sample_kwargs=arguments
+            SIGNATURE,
+            adapt_torch(unscript(original), signature, named=True),
+            sample_kwargs=arguments,
         ).convert(enable_x64=wide)
     except Exception as e:
         why = textwrap.shorten(first_line(e), 300)  # a whole operator may stand in that line
@@ -91,7 +100,7 @@ def _convert(prepared: Prepared) -> bytes:
     import tensorflow as tf
 
     module = tf.Module()
-    module.original = prepared.loaded
+    module.weights = list(prepared.concrete.variables)
     with tempfile.TemporaryDirectory(prefix="shipworthy-tflite-") as folder:
         tf.saved_model.save(module, folder, signatures={SIGNATURE: prepared.concrete})
         converter = tf.lite.TFLiteConverter.from_saved_model(

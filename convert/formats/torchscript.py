@@ -14,17 +14,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shipworthy.convert.artifact import Artifact
+from shipworthy.convert.bridge.importer.module import open_parent
 from shipworthy.convert.calling import adapt_torch, call_keras, example_tensors, traced_sizes
 from shipworthy.convert.layout import clean
 from shipworthy.convert.routes import Converted, hop
+from shipworthy.convert.traceable import follow_sizes
 from shipworthy.models.spec import Source
 
 DEPRECATED = "TorchScript is deprecated upstream; its successor is torch.export with AOTInductor."
 
 
-@hop("pytorch", "torchscript", packages=("torch",))
+@hop(
+    "pytorch",
+    "torchscript",
+    packages=("torch",),
+    kinds=("module", "exported_program", "torchscript"),
+)
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Trace and freeze a `torch.nn.Module`."""
+    if source.kind == "exported_program":
+        original = follow_sizes(original)
     return _write(adapt_torch(original, source.signature), source, path)
 
 
@@ -32,6 +42,12 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 def from_keras(original: Any, source: Source, path: Path) -> Converted:
     """Trace and freeze a Keras model that runs under the torch backend."""
     return _write(adapt_torch(original, source.signature, call=call_keras), source, path)
+
+
+@hop("onnx", "torchscript", packages=("onnx", "torch"), server="pytorch")
+def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
+    """Import the parent ONNX file into PyTorch, trace and freeze it."""
+    return _write(adapt_torch(open_parent(original, source), source.signature), source, path)
 
 
 def _write(module: Any, source: Source, path: Path) -> Converted:

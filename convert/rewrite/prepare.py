@@ -36,13 +36,16 @@ class Prepared:
         return self.function.get_concrete_function()
 
 
-def prepare(path: Path, format_: str, *, narrow: bool = False) -> Prepared:
+def prepare(
+    path: Path, format_: str, *, narrow: bool = False, plain_lists: bool = False
+) -> Prepared:
     """Trace a SavedModel's signature anew with the rules for a format.
 
     Parameters
     ----------
     path : the SavedModel's folder.
     narrow : compute in float32 what the graph computes in float64.
+    plain_lists : write lists of tensors as one tensor each, for a format whose rules do not.
 
     Raises
     ------
@@ -57,7 +60,8 @@ def prepare(path: Path, format_: str, *, narrow: bool = False) -> Prepared:
             f"the graph has TensorFlow 1's control flow ({', '.join(old)}); save the model anew "
             "from TensorFlow 2, whose tf.while_loop and tf.cond are functions"
         )
-    traced, told = replay(function, rules(format_), narrow=narrow)
+    table = {**rules(format_), **(rules("lists") if plain_lists else {})}
+    traced, told = replay(function, table, narrow=narrow)
     return Prepared(traced, loaded, dict(told.used), tuple(told.narrowed))
 
 

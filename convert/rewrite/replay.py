@@ -7,17 +7,21 @@ operators that run for their effect alone, are gone. Variables stay variables.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shipworthy.convert.rewrite.table import Node, Rule, Tensor
+from shipworthy.convert.original import first_line
+from shipworthy.convert.rewrite.table import Node, Reader, Rule, Tensor
 from shipworthy.convert.rewrite.tensor_list import Reserved, reserve
+from shipworthy.convert.routes import UnsupportedModelError
 
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 LOOPS = ("While", "StatelessWhile")
 CONDITIONS = ("If", "StatelessIf")
+CHOICES = ("Case", "StatelessCase")
 # Control flow of TensorFlow 1, whose cycles are not followed.
 UNSTRUCTURED = ("Enter", "Exit", "Merge", "NextIteration", "Switch", "RefSwitch", "LoopCond")
 # A small constant is written anew inside a loop, so that it is still known there.
@@ -71,7 +75,10 @@ def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) ->
     results = dict(zip(sorted(function.structured_outputs), function.outputs, strict=True))
 
     def infer(*tensors: Tensor) -> dict[str, Tensor]:
-        values: dict[str, Any] = {name: [tensor] for name, tensor in outside.items()}
+        values: dict[str, Any] = {
+            name: [t if t.dtype == tf.resource else tf.constant(t.numpy())]
+            for name, t in outside.items()
+        }
         values |= {n: [told_in(t)] for n, t in zip(arguments.values(), tensors, strict=True)}
         body = _Body(told, graph.node, values)
         for variable in function.variables:  # for those who freeze them
@@ -117,6 +124,7 @@ class _Body:
         self.told = told
         self.nodes = {node.name: node for node in nodes}
         self.values = values  # lists of outputs by node
+        self.uses: dict[str, list[Any]] | None = None
         self.watched: Callable[[str, Node], None] | None = None
 
     def get(self, reference: str) -> Any:
@@ -145,48 +153,69 @@ class _Body:
         return found[_place_of_output(self.nodes[name], rest[0]) + int(rest[1])]
 
     def _perform(self, proto: Any, inputs: list[Any]) -> list[Any]:
-        node = Node(proto.op, proto.name, inputs, proto.attr)
+        readers = self._readers(proto.name) if proto.op in self.told.rules else ()
+        node = Node(proto.op, proto.name, inputs, proto.attr, readers)
         if self.watched is not None:
             self.watched(proto.name, node)
         if proto.op in CALLS:
             return self._call(proto.attr["f"].func.name, inputs)
         if proto.op in LOOPS:
             return _loop(self.told, node)
-        if proto.op in CONDITIONS:
-            return self._condition(node)
+        if proto.op in (*CONDITIONS, *CHOICES):
+            return self._choose(node)
         rule = self.told.rules.get(proto.op)
         if rule is not None:
             import tensorflow as tf
 
             with tf.name_scope(f"{proto.name}/"):
-                found = rule(node)
+                found = _apply(rule, node)
             if found is not None:
                 self.told.used.setdefault(proto.op, proto.name)
                 return list(found) if isinstance(found, list | tuple) else [found]
         return _create(self.told, node)
 
+    def _readers(self, name: str) -> list[Reader]:
+        if self.uses is None:
+            self.uses = defaultdict(list)
+            for node in self.nodes.values():
+                for parent in {_node_of(reference) for reference in node.input}:
+                    self.uses[parent].append(node)
+        found = []
+        for node in self.uses[name]:
+            others = [_node_of(i) for i in node.input if _node_of(i) != name]
+            beside = tuple(self.nodes[other].op for other in others if other in self.nodes)
+            found.append(Reader(node.op, beside))
+        return found
+
     def _call(self, name: str, inputs: Sequence[Any]) -> list[Any]:
         body, results = enter(self.told, name, inputs)
         return [body.get(reference) for reference in results]
 
-    def _condition(self, node: Node) -> list[Any]:
+    def _choose(self, node: Node) -> list[Any]:
+        """Replay a condition, or a choice of several as a chain of conditions."""
         import tensorflow as tf
 
         chosen, *inputs = node.inputs
+
+        def branch(name: str) -> list[Any]:
+            with _no_scope():
+                given = [_written_anew(value) for value in inputs]
+                return [tf.identity(v) for v in self._call(name, given)]
+
+        def among(names: Sequence[str], first: int) -> list[Any]:
+            if len(names) == 1:
+                return branch(names[0])
+            own = tf.equal(chosen, first)  # a number out of range means the last
+            found = tf.cond(own, lambda: branch(names[0]), lambda: among(names[1:], first + 1))
+            return list(found) if isinstance(found, list | tuple) else [found]
+
+        if node.kind in CHOICES:
+            return among([f.name for f in node.attributes["branches"].list.func], 0)
         if chosen.dtype != tf.bool:
             chosen = tf.reduce_any(tf.cast(chosen, tf.bool))
-
-        def branch(name: str) -> Callable[[], list[Any]]:
-            def run() -> list[Any]:
-                with _no_scope():
-                    given = [_written_anew(value) for value in inputs]
-                    return [tf.identity(v) for v in self._call(name, given)]
-
-            return run
-
-        names = (node.attributes[key].func.name for key in ("then_branch", "else_branch"))
-        found = tf.cond(chosen, *(branch(name) for name in names))
-        return list(found) if isinstance(found, list | tuple) else [found]
+        chosen = tf.where(chosen, 0, 1)
+        names = [node.attributes[key].func.name for key in ("then_branch", "else_branch")]
+        return among(names, 0)
 
 
 def enter(told: Replay, name: str, inputs: Sequence[Any]) -> tuple[_Body, list[str]]:
@@ -195,6 +224,18 @@ def enter(told: Replay, name: str, inputs: Sequence[Any]) -> tuple[_Body, list[s
     values = {arg.name: [value] for arg, value in zip(function.signature.input_arg, inputs)}  # noqa: B905
     body = _Body(told, function.node_def, dict(values))
     return body, [function.ret[arg.name] for arg in function.signature.output_arg]
+
+
+def _apply(rule: Rule, node: Node) -> Any:
+    try:
+        return rule(node)
+    except UnsupportedModelError:
+        raise
+    except Exception as e:
+        raise UnsupportedModelError(
+            f"{node.kind} (at {node.name}) has no equivalent here: {first_line(e)}. Write the "
+            "layer with other operations, or deploy another format"
+        ) from e
 
 
 def _node_of(reference: str) -> str:
@@ -279,9 +320,7 @@ def _loop(told: Replay, node: Node) -> list[Any]:
 
     def whole(state: Sequence[Any]) -> list[Any]:
         given = dict(zip(changing, state, strict=True))
-        return [
-            given[i] if i in given else _written_anew(value) for i, value in enumerate(initial)
-        ]
+        return [given[i] if i in given else _written_anew(value) for i, value in enumerate(initial)]
 
     def proceed(*state: Any) -> bool:
         with _no_scope():

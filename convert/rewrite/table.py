@@ -14,9 +14,23 @@ from shipworthy.models.spec import Array
 Tensor: TypeAlias = Any  # tensorflow.Tensor, which is not imported at module level
 
 _MODULES = (
-    "arguments", "contraction", "convolution", "elementwise", "indexing", "integers", "linear",
-    "pooling", "resize", "tables", "tensor_list",
+    "color", "contraction", "convolution", "elementwise", "indexing", "integers", "linear",
+    "pooling", "resize", "tensor_list",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An operator that reads another's output.
+
+    Parameters
+    ----------
+    kind : such as ``"Mul"``.
+    beside : the operators that make its other inputs.
+    """
+
+    kind: str
+    beside: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,14 @@ class Node:
     name : as in the graph; Keras puts the layer's name into it.
     inputs : already computed in the new graph.
     attributes : protobuf `AttrValue` by name.
+    readers : the operators of the same graph that read it.
     """
 
     kind: str
     name: str
     inputs: Sequence[Any]
     attributes: Mapping[str, Any]
+    readers: Sequence[Reader] = ()
 
     def dtype(self, name: str) -> Any:
         """Return a dtype attribute as a `tf.DType`."""
@@ -65,7 +81,7 @@ class Node:
 # Returns the operator's outputs (a tensor, or a list of them), or None to leave it as it is.
 Rule = Callable[[Node], Any]
 
-_RULES: dict[str, dict[str, Rule]] = {"onnx": {}, "tflite": {}}
+_RULES: dict[str, dict[str, Rule]] = {"onnx": {}, "tflite": {}, "lists": {}}
 
 
 def rule(*kinds: str, formats: Sequence[str] = ("onnx", "tflite")) -> Callable[[Rule], Rule]:
@@ -83,7 +99,7 @@ def rule(*kinds: str, formats: Sequence[str] = ("onnx", "tflite")) -> Callable[[
 
 
 def rules(format_: str) -> Mapping[str, Rule]:
-    """Return the rules on the way to a format, by operator."""
+    """Return the rules on the way to a format, by operator; ``"lists"`` are those for lists."""
     for module in _MODULES:
         importlib.import_module(f"shipworthy.convert.rewrite.{module}")
     return _RULES[format_]

@@ -14,7 +14,8 @@ from typing import Any
 from shipworthy.convert.rewrite.table import Node, Tensor, rule
 from shipworthy.convert.routes import UnsupportedModelError
 
-TFLITE = ("tflite",)
+# Under "lists" they are there for another format whose converter gives lists up.
+TFLITE = ("tflite", "lists")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def reserve(reserved: Reserved, element: Tensor | None) -> Tensor:
         )
     length = tf.reshape(tf.cast(reserved.length, tf.int32), [1])
     zeros = tf.zeros(tf.concat([length, tf.shape(element)], 0), reserved.dtype)
-    return tf.ensure_shape(zeros, [None, *element.shape]) if element.shape.rank else zeros
+    zeros.set_shape(tf.TensorShape([None]).concatenate(element.shape))
+    return zeros
 
 
 @rule("TensorListReserve", formats=TFLITE)
@@ -79,8 +81,13 @@ def tensor_list_set_item(node: Node) -> Any:
     import tensorflow as tf
 
     rows, index, row = node.inputs
+    if node.flag("resize_if_index_out_of_bounds"):
+        raise UnsupportedModelError(
+            f"the list {node.name} writes into grows as it is written, for which there is no "
+            "equivalent; give its TensorArray the size it will have, without dynamic_size=True"
+        )
     if isinstance(rows, Reserved):
-        return rows  # asked for the shape of its elements
+        rows = reserve(rows, row)
     place = tf.reshape(index, [1, 1])
     return tf.tensor_scatter_nd_update(rows, place, tf.expand_dims(row, 0))
 

@@ -50,8 +50,10 @@ def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
         found = inspect.signature(written).parameters
     except (TypeError, ValueError):  # a builtin, such as torch.sigmoid
         return {"x": inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)}
-    own = written is not function
-    return {n: p for n, p in found.items() if not (own and n in ("training", "mask"))}
+    keras = written is not function and hasattr(function, "call")
+    # Of Keras' own models a mask is no input; of a class of the user's it may be.
+    switches = ("training", "mask") if type(function).__module__.startswith("keras.") else ("training",)
+    return {n: p for n, p in found.items() if not (keras and n in switches)}
 
 
 def _are_keywords(names: Mapping[str, Any], accepted: Mapping[str, Any]) -> bool:
@@ -66,13 +68,7 @@ def _keras_call(model: Any, example: Any) -> Call:
             return ((list(example),) if len(example) > 1 else tuple(example)), {}
         return (example,), {}
 
-    def call(*args: Any, **kwargs: Any) -> None: ...
-
-    parameters = [
-        p for p in inspect.signature(model.call).parameters.values() if p.name != "training"
-    ]
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    args, kwargs = arrange(call, example)
+    args, kwargs = arrange(model, example)
     # Keras takes several inputs in one argument as a list.
     return tuple(list(a) if a is example and isinstance(a, tuple) else a for a in args), kwargs
 

@@ -28,6 +28,7 @@ from shipworthy.models.own.call import (
 from shipworthy.models.own.whole import holds, make_whole
 
 Function = Callable[..., Any]
+_LIBRARIES = ("torch", "keras", "builtins", "tensorflow", "transformers")
 GOLDEN = "golden"  # the case made of the raw example
 
 
@@ -79,7 +80,12 @@ def process(
             pre = None
         else:
             args, kwargs = read_example(opened.model, opened.framework, prepared)
-            opened = replace(opened, args=args, kwargs=kwargs)
+            fed = replace(opened, args=args, kwargs=kwargs)
+            if not pre.named and _is_prepared(opened, fed):
+                notes.append("The model's preprocess was not used: the example is prepared already.")
+                pre = None
+            else:
+                opened = fed
     ready(opened)
     inside_pre = inside_post = None
     if pre is not None and call is not None:
@@ -120,7 +126,7 @@ def _find(model: Any, declared: Mapping[str, Any], name: str) -> _Declared | Non
 def _calls_itself(kind: type, name: str) -> bool:
     """Tell whether the model's own code calls the method, which is then part of it already."""
     for base in kind.__mro__:
-        if base.__module__.partition(".")[0] in ("torch", "keras", "builtins", "tensorflow"):
+        if base.__module__.partition(".")[0] in _LIBRARIES:
             continue
         try:
             text = inspect.getsource(base)
@@ -138,6 +144,21 @@ def _run(framework: str, function: Function, call: Call) -> Any:
     except Exception:
         args, kwargs = as_tensors(framework, *call)
         return function(*args, **kwargs)
+
+
+def _is_prepared(bare: Opened, fed: Opened) -> bool:
+    """Tell whether the model runs on the example itself, and not on what preprocess makes of it."""
+    if bare.framework == "pytorch":
+        bare.model.eval()
+    try:
+        _answer(fed)
+    except Exception:
+        try:
+            _answer(bare)
+        except Exception:
+            return False
+        return True
+    return False
 
 
 def _answer(opened: Opened) -> Any:
@@ -190,9 +211,13 @@ def _source(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     for one in (function, type(function)):
+        library = (getattr(one, "__module__", None) or "builtins").partition(".")[0] in _LIBRARIES
+        if library:
+            name = getattr(one, "__name__", "")
+            return str(name if one is function else f"{one.__module__.partition('.')[0]} {name}")
         try:
             file = inspect.getsourcefile(one)
             return f"{Path(file or '?').resolve()}:{inspect.getsourcelines(one)[1]}"
         except (OSError, TypeError):
             continue
-    return f"{type(function).__module__}.{type(function).__name__}"
+    return str(getattr(function, "__name__", type(function).__name__))

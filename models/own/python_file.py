@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy.models.errors import first_line
 from shipworthy.models.given import Given
 from shipworthy.models.own import Opened, OwnModelError
 from shipworthy.models.own.call import as_tensors, read_example
@@ -79,7 +80,7 @@ def _run(path: Path, name: str) -> Any:
         found = resolve(import_file(path), name, path)
         _seed()
         for _ in range(2):  # a factory, or one that gives a class
-            if callable(found) and not _is_model(found):
+            if callable(found) and not _is_model(found) and not hasattr(found, "variables"):
                 found = found()
         return found
     except OwnModelError:
@@ -188,6 +189,8 @@ def _type(value: Any) -> str:
     if isinstance(value, Mapping) and value and all(hasattr(v, "shape") for v in value.values()):
         return "weights alone (return the model, and give them by --weights)"
     if isinstance(value, list | tuple):
+        if len(value) == 2 and hasattr(value[0], "variables"):
+            return _type(value[0])
         kinds = ", ".join(type(one).__name__ for one in value[:4])
         return f"a {type(value).__name__} of {len(value)} ({kinds}{', ...' * (len(value) > 4)})"
     return f"a {type(value).__module__}.{type(value).__name__}"
@@ -201,8 +204,7 @@ def tell(error: BaseException, path: Path, name: str) -> str:
     ]
     own = [f for f in frames if "site-packages" not in f.filename and "<frozen" not in f.filename]
     own = [f for f in own if Path(f.filename).is_relative_to(path.parent)] or own
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    what = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    what = first_line(error)
     at = f" at {own[-1].filename}:{own[-1].lineno}: {own[-1].line}" if own else ""
     return f"{path.name}:{name} raised {what}{at}{_hint(error, bool(own))}"
 

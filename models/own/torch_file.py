@@ -6,6 +6,7 @@ dict, a checkpoint, a whole module) is told apart without unpickling it freely.
 
 from __future__ import annotations
 
+import pickle  # noqa: S403 - its error, nothing is unpickled by it
 import re
 import sys
 import zipfile
@@ -16,7 +17,13 @@ from typing import Any
 from shipworthy.models.arguments import describe
 from shipworthy.models.given import Given, parse_spec
 from shipworthy.models.own import Opened, OwnModelError
-from shipworthy.models.own.torch_safety import check_program, check_script, members, plain_pickles
+from shipworthy.models.own.torch_safety import (
+    check_program,
+    check_script,
+    members,
+    plain_pickles,
+    refuse,
+)
 from shipworthy.models.spec import DTYPES, TensorSpec
 
 BATCH = "batch"
@@ -78,6 +85,8 @@ def _load_program(given: Given, path: Path) -> Opened:
         with contextlib.nullcontext() if given.trust else plain_pickles():
             with path.open("rb") as stream:
                 program = torch.export.load(stream)
+    except pickle.UnpicklingError:
+        refuse(path, "a pickle of more than tensors and plain values")
     except Exception as e:  # of many kinds, each about the file
         raise OwnModelError(
             f"torch.export cannot load {path}: {_told(e)}; it was perhaps saved by another version "
@@ -85,6 +94,8 @@ def _load_program(given: Given, path: Path) -> Opened:
         ) from e
     _refuse_training(program, path)
     module = program.module()
+    for inner in module.modules():
+        inner.training = False
     module.train = lambda mode=True: module  # a program has one mode; PyTorch's own raises
     module.eval = lambda: module
     args, kwargs, flat = _example(program)

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from shipworthy.models.own import OwnModelError
 
@@ -55,9 +55,9 @@ def check_program(path: Path) -> None:
     """
     for name in members(path):
         if name.startswith("data/aotinductor/"):
-            _refuse(path, "native code (AOTInductor)")
+            refuse(path, "native code (AOTInductor)")
         if name.rpartition("/")[2].startswith(("opaque_obj_", "custom_obj_")):
-            _refuse(path, "objects of custom classes")
+            refuse(path, "objects of custom classes")
     for name, content in _records(path, ".json"):
         _check_json(path, name, content)
 
@@ -72,7 +72,7 @@ def check_script(path: Path) -> None:
     for _, content in _records(path, ".py"):
         found = _FILE_CALL.search(content.decode(errors="replace"))
         if found:
-            _refuse(path, f"a call of torch.{found[1]}, which touches files,")
+            refuse(path, f"a call of torch.{found[1]}, which touches files,")
 
 
 def _records(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
@@ -92,8 +92,8 @@ def _records(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as e:
         told = str(e).strip().splitlines()
         raise OwnModelError(
-            f"{path} is a damaged zip archive: {told[0] if told else type(e).__name__}; copy or "
-            "save it again"
+            f"{path} is a zip archive, but no whole one of PyTorch's: "
+            f"{told[0] if told else type(e).__name__}; copy or save it again"
         ) from e
     top = reader.archive_name() + "/" if hasattr(reader, "archive_name") else "/"
     for name in reader.get_all_records():
@@ -116,7 +116,8 @@ def plain_pickles() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _refuse(path: Path, what: str) -> None:
+def refuse(path: Path, what: str) -> NoReturn:
+    """Raise for what runs code of the file's; see `check_program`."""
     raise OwnModelError(
         f"{path} holds {what} and is not loaded, for that would run code of the file's. If you "
         "trust where it comes from, say --trust; better, give the code that builds the model: "
@@ -137,9 +138,9 @@ def _check_json(path: Path, name: str, content: bytes) -> None:
         if key == "expr_str":
             _check_expression(path, value)
         elif key == "target" and not _TARGET.fullmatch(value):
-            _refuse(path, f"a call of {value!r}, which is no operator,")
+            refuse(path, f"a call of {value!r}, which is no operator,")
         elif key == "name" and not _NAME.fullmatch(value):
-            _refuse(path, f"the name {value!r}, which is none,")
+            refuse(path, f"the name {value!r}, which is none,")
 
 
 def _walk(data: Any) -> Iterator[tuple[str, str]]:
@@ -160,7 +161,7 @@ def _check_expression(path: Path, text: Any) -> None:
     except (SyntaxError, ValueError, RecursionError):
         nodes = [ast.Lambda()]
     if not all(_is_symbolic(node) for node in nodes):
-        _refuse(path, f"the expression {str(text)[:80]!r}, which is more than arithmetic on sizes,")
+        refuse(path, f"the expression {str(text)[:80]!r}, which is more than arithmetic on sizes,")
 
 
 def _is_symbolic(node: ast.AST) -> bool:

@@ -17,10 +17,12 @@ def holds(framework: str, function: Function, call: Call) -> bool:
     It is run on tensors without values, so that whatever leaves the framework (NumPy, PIL, Python
     numbers) shows.
     """
+    if not all(map(is_array, leaves((call[0], call[1])))):
+        return False
     try:
         args, kwargs = as_tensors(framework, *call)
         trial = _trial_torch if framework == "pytorch" or _under_torch() else _trial_tensorflow
-        return _are_tensors(trial(function, args, kwargs))
+        return all(map(_is_tensor, leaves(trial(function, args, kwargs)) or [None]))
     except Exception:
         return False
 
@@ -56,11 +58,16 @@ def _trial_tensorflow(function: Function, args: Any, kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
-def _are_tensors(value: Any) -> bool:
+def leaves(value: Any) -> list[Any]:
+    """Return what lists, tuples and dicts hold, however deep."""
     if isinstance(value, Mapping):
-        return bool(value) and all(_are_tensors(one) for one in value.values())
+        return [leaf for one in value.values() for leaf in leaves(one)]
     if isinstance(value, list | tuple):
-        return bool(value) and all(_are_tensors(one) for one in value)
+        return [leaf for one in value for leaf in leaves(one)]
+    return [value]
+
+
+def _is_tensor(value: Any) -> bool:
     return is_array(value) and type(value).__module__.partition(".")[0] != "numpy"
 
 

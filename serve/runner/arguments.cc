@@ -57,6 +57,12 @@ std::string Unescape(const std::string& text) {
   return plain;
 }
 
+std::string Listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "none" : text;
+}
+
 class Parser {
  public:
   explicit Parser(std::vector<std::string> words) : words_(std::move(words)) {}
@@ -85,6 +91,8 @@ class Parser {
       arguments_.cases.push_back({Text(word), {}, {}});
     } else if (word == "--input" || word == "--output") {
       Binding(word);
+    } else if (word == "--setting") {
+      Setting(word);
     } else {
       BenchOption(word);
     }
@@ -105,8 +113,8 @@ class Parser {
       bench_.max_ns = Number(word, 1, kMost);
     } else {
       throw UsageError("unknown argument '" + word +
-                       "'; allowed: --describe, --model, --threads, --rows, --case, --input, "
-                       "--output, --bench, --warmup, --min-runs, --max-runs, --min-ns, --max-ns, "
+                       "'; allowed: --describe, --model, --threads, --setting, --rows, --case, "
+                       "--input, --output, --bench, --warmup, --min-runs, --max-runs, --min-ns, --max-ns, "
                        "--start-ns, --null-ns, @FILE");
     }
   }
@@ -130,22 +138,49 @@ class Parser {
     return number;
   }
 
-  void Binding(const std::string& option) {
-    if (arguments_.cases.empty()) throw UsageError(option + " stands before any --case");
+  // "NAME=VALUE", neither of them empty.
+  std::pair<std::string, std::string> Pair(const std::string& option, const char* form) {
     const std::string text = Text(option);
     const std::size_t equals = text.find('=');
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
-      throw UsageError(option + " is '" + text + "'; it must be NAME=PATH");
+      throw UsageError(option + " is '" + text + "'; it must be " + form);
     }
+    return {text.substr(0, equals), text.substr(equals + 1)};
+  }
+
+  void Binding(const std::string& option) {
+    if (arguments_.cases.empty()) throw UsageError(option + " stands before any --case");
+    const auto [escaped, path] = Pair(option, "NAME=PATH");
     CaseFiles& current = arguments_.cases.back();
     auto& bindings = option == "--input" ? current.inputs : current.outputs;
-    const std::string name = Unescape(text.substr(0, equals));
-    for (const auto& [other, path] : bindings) {
+    const std::string name = Unescape(escaped);
+    for (const auto& [other, file] : bindings) {
       if (other == name) {
         throw UsageError("case '" + current.name + "' gives " + option + " '" + name + "' twice");
       }
     }
-    bindings.emplace_back(name, text.substr(equals + 1));
+    bindings.emplace_back(name, path);
+  }
+
+  void Setting(const std::string& option) {
+    const auto [name, value] = Pair(option, "NAME=VALUE");
+    const std::vector<KnownSetting> known = KnownSettings();
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&, &name = name](const auto& one) { return one.name == name; });
+    if (found == known.end()) {
+      std::vector<std::string> names;
+      for (const KnownSetting& one : known) names.push_back(one.name);
+      throw UsageError(std::string(RuntimeName()) + " has no setting '" + name +
+                       "'; known: " + Listed(names));
+    }
+    if (std::find(found->values.begin(), found->values.end(), value) == found->values.end()) {
+      throw UsageError(option + " " + name + " is '" + value +
+                       "'; allowed: " + Listed(found->values));
+    }
+    for (const auto& [other, set] : arguments_.options.settings) {
+      if (other == name) throw UsageError(option + " " + name + " is given twice");
+    }
+    arguments_.options.settings.emplace_back(name, value);
   }
 
   void Check() {
@@ -160,14 +195,14 @@ class Parser {
     }
     if (!bench_name_) return;
     bench_.case_name = *bench_name_;
-    std::string known;
+    std::vector<std::string> names;
     for (const CaseFiles& one : arguments_.cases) {
       if (one.name == bench_.case_name) arguments_.bench = bench_;
-      known += (known.empty() ? "" : ", ") + one.name;
+      names.push_back(one.name);
     }
     if (!arguments_.bench) {
       throw UsageError("--bench names the case '" + bench_.case_name +
-                       "'; given: " + (known.empty() ? "none" : known));
+                       "'; given: " + Listed(names));
     }
     if (bench_.min_runs > bench_.max_runs) {
       throw UsageError("--min-runs " + std::to_string(bench_.min_runs) +

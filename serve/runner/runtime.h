@@ -12,10 +12,21 @@
 
 namespace shipworthy {
 
+// Names and values: of what shapes the latency, in the runtime's own words, for the record; and of
+// what the caller sets with --setting.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
 struct Options {
   std::string model;
   int threads = 1;
   std::int64_t null_ns = 0;  // null runtime only: how long one run spins
+  Settings settings;         // those of KnownSettings() only, with one of their values
+};
+
+// A switch that the runtime has beside the model, and the values it takes.
+struct KnownSetting {
+  std::string name;
+  std::vector<std::string> values;
 };
 
 // One worker's state.
@@ -32,9 +43,6 @@ class Session {
   // Outputs of the last run, valid until the next Run or SetInputs. Untimed.
   virtual std::vector<Tensor> Outputs() = 0;
 };
-
-// Settings that shape the latency, in the runtime's own words; they go into the record.
-using Settings = std::vector<std::pair<std::string, std::string>>;
 
 // Loaded once, shared by its sessions.
 class Model {
@@ -55,6 +63,7 @@ class Model {
 const char* RuntimeName();
 std::string RuntimeVersion();
 const char* RuntimeFormat();
+std::vector<KnownSetting> KnownSettings();
 
 // Timed as load_ns. Error if the model cannot be loaded.
 std::unique_ptr<Model> LoadModel(const Options& options);

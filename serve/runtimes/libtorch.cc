@@ -9,6 +9,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/codegen/onednn/interface.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 
@@ -24,6 +25,9 @@ namespace shipworthy {
 namespace {
 
 constexpr std::string_view kZipMagic("PK\x03\x04", 4);
+
+// oneDNN's graph compiler: whole chains of operators, compiled anew for every set of sizes.
+constexpr const char* kFusion = "onednn_fusion";
 
 struct Scalar {
   Dtype dtype;
@@ -165,7 +169,8 @@ class TorchModel final : public Model {
   Settings RuntimeSettings() const override {
     return {{"intra_op_threads", std::to_string(at::get_num_threads())},
             {"inter_op_threads", std::to_string(at::get_num_interop_threads())},
-            {"gradients", "InferenceMode"}};
+            {"gradients", "InferenceMode"},
+            {kFusion, torch::jit::RegisterLlgaFuseGraph::isEnabled() ? "1" : "0"}};
   }
 
  private:
@@ -184,6 +189,7 @@ class TorchModel final : public Model {
 const char* RuntimeName() { return "libtorch"; }
 std::string RuntimeVersion() { return TORCH_VERSION; }
 const char* RuntimeFormat() { return "torchscript"; }
+std::vector<KnownSetting> KnownSettings() { return {{kFusion, {"0", "1"}}}; }
 
 std::unique_ptr<Model> LoadModel(const Options& options) {
   if (ReadStart(options.model, kZipMagic.size()) != kZipMagic) {
@@ -192,6 +198,9 @@ std::unique_ptr<Model> LoadModel(const Options& options) {
   return Translate("loading the model", [&] {
     at::set_num_threads(options.threads);
     at::set_num_interop_threads(1);
+    for (const auto& [name, value] : options.settings) {
+      if (name == kFusion) torch::jit::RegisterLlgaFuseGraph::setEnabled(value == "1");
+    }
     const c10::InferenceMode guard;  // weights that no gradient is ever asked of
     return std::make_unique<TorchModel>(options.model);
   });

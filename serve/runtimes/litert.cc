@@ -302,6 +302,7 @@ class LiteRtModel final : public Model {
 const char* RuntimeName() { return "litert"; }
 std::string RuntimeVersion() { return SHIPWORTHY_LITERT_VERSION; }
 const char* RuntimeFormat() { return "tflite"; }
+std::vector<KnownSetting> KnownSettings() { return {}; }
 
 std::unique_ptr<Model> LoadModel(const Options& options) {
   CheckTflite(options.model);

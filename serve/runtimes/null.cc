@@ -99,6 +99,7 @@ std::vector<TensorInfo> ParseModel(const std::string& text) {
 const char* RuntimeName() { return "null"; }
 std::string RuntimeVersion() { return "1"; }
 const char* RuntimeFormat() { return "null"; }
+std::vector<KnownSetting> KnownSettings() { return {}; }
 
 std::unique_ptr<Model> LoadModel(const Options& options) {
   File file(options.model);

@@ -227,6 +227,7 @@ class OrtModel final : public Model {
 const char* RuntimeName() { return "onnxruntime"; }
 std::string RuntimeVersion() { return Base().GetVersionString(); }
 const char* RuntimeFormat() { return "onnx"; }
+std::vector<KnownSetting> KnownSettings() { return {}; }
 
 std::unique_ptr<Model> LoadModel(const Options& options) {
   ReadStart(options.model, 1);

@@ -276,6 +276,7 @@ class TfModel final : public Model {
 const char* RuntimeName() { return "tensorflow"; }
 std::string RuntimeVersion() { return TF_Version(); }
 const char* RuntimeFormat() { return "saved_model"; }
+std::vector<KnownSetting> KnownSettings() { return {}; }
 
 std::unique_ptr<Model> LoadModel(const Options& options) {
   RequireFolder(options.model);

@@ -34,6 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
     # PyTorch, of its own speed on an even kernel.
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning"),
+    # PyTorch, of its own speed on a projected LSTM.
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported:UserWarning"),
 ]
 
 
@@ -47,7 +49,7 @@ def load_cases(family: str) -> list[tuple[Any, ...]]:
     return list(module.CASES)
 
 
-FAMILIES = ("layers", "pointwise", "shapes", "sequence")
+FAMILIES = ("layers", "pointwise", "shapes", "sequence", "vision")
 CASES = {family: {row[0]: row for row in load_cases(family)} for family in FAMILIES}
 ROWS = [(family, name) for family in FAMILIES for name in CASES[family]]
 

@@ -151,13 +151,12 @@ def convolutions():
 def activations():
     keras.utils.set_random_seed(6)
     x = inputs = keras.Input((12,))
-    outputs = []
-    for name in (
+    names = (
         "gelu", "mish", "celu", "elu", "selu", "softplus", "softsign", "hard_sigmoid",
         "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "exponential",
         "tanh_shrink", "soft_shrink", "squareplus", "swish", "relu6", "glu", "sparse_plus",
-    ):  # fmt: skip
-        outputs.append(layers.Activation(name)(layers.Dense(6)(x)))
+    )  # fmt: skip
+    outputs = [layers.Activation(name)(layers.Dense(6)(x)) for name in names]
     shifted = layers.PReLU(alpha_initializer="random_uniform", shared_axes=None)(x)
     outputs.append(layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.2)(shifted))
     outputs.append(layers.ELU(alpha=0.7)(x))
@@ -202,7 +201,8 @@ def signals():
     x = layers.DepthwiseConv1D(3, padding="valid")(x)
     x = layers.Conv1DTranspose(6, 3, strides=2, padding="same")(layers.UpSampling1D(2)(x))
     x = layers.AveragePooling1D(2)(layers.MaxPooling1D(2)(layers.ZeroPadding1D((2, 1))(x)))
-    pooled = layers.Concatenate()([layers.GlobalMaxPooling1D()(x), layers.GlobalAveragePooling1D()(x)])
+    pooled = [layers.GlobalMaxPooling1D()(x), layers.GlobalAveragePooling1D()(x)]
+    pooled = layers.Concatenate()(pooled)
     return keras.Model(signal, {"score": layers.Dense(1)(pooled), "features": x}), (images(20, 3),)
 
 

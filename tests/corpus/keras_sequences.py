@@ -181,9 +181,7 @@ def recurrent_resets():
     x = layers.Conv1D(6, 3, padding="same")(signal)
     x = layers.GRU(6, return_sequences=True)(x)
     x = layers.LSTM(6, return_sequences=True, go_backwards=True, activation="relu")(x)
-    x = layers.Bidirectional(
-        layers.SimpleRNN(4, return_sequences=True), merge_mode="mul"
-    )(x)
+    x = layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True), merge_mode="mul")(x)
     weights = layers.Softmax(axis=1)(layers.Dense(1)(x))
     return keras.Model(signal, ops.sum(x * weights, axis=1)), (floats(10, 4),)
 

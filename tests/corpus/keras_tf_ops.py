@@ -188,9 +188,7 @@ class TensorFlowTables(keras.Model):
         exact = tf.cast(mean64 - tf.cast(1 / 3, tf.float64), tf.float32)
         first = tf.argmax(weight, axis=1, output_type=tf.int32)
         chosen = tf.gather_nd(vectors, tf.stack([tf.range(tf.shape(first)[0]), first], axis=1))
-        changed = tf.tensor_scatter_nd_update(
-            chosen, tf.constant([[0]]), tf.zeros([1, 4])
-        )
+        changed = tf.tensor_scatter_nd_update(chosen, tf.constant([[0]]), tf.zeros([1, 4]))
         known = tf.reduce_any(tf.equal(keys[:, :, None], keys[:, None, :] + 1), axis=2)
         split, rest = tf.split(vectors, [1, 3], axis=-1)
         left, right = tf.unstack(weight[:, :2], axis=1)

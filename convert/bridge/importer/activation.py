@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shipworthy.convert.bridge.importer.node import Node
-from shipworthy.convert.bridge.importer.number import Tensor, fixed_shape, torch
+from shipworthy.convert.bridge.importer.number import Numbers, Tensor, fixed_shape, torch
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 # ONNX op -> (PyTorch function, attributes with ONNX's defaults, first opset).
@@ -127,9 +127,9 @@ def hardmax(node: Node, x: Tensor) -> Tensor:
     return _last_axis(node, x, function)
 
 
-@onnx_op("Dropout", since=7)
-def dropout(node: Node, x: Tensor, ratio: Any = None, training: Tensor | None = None) -> Any:
+@onnx_op("Dropout", since=7, numbers=(2,))
+def dropout(node: Node, x: Tensor, ratio: Any = None, training: Numbers | None = None) -> Any:
     """Nothing is dropped in inference."""
-    if training is not None and bool(training):
+    if any(node.integers(training, "training_mode")):
         node.refuse("training_mode; export the model for inference")
     return (x, torch.ones_like(x, dtype=torch.bool)) if node.wants(1) else x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,16 @@ from shipworthy.convert.onnx_file import read_onnx
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from shipworthy.convert.artifact import Artifact
+    from shipworthy.models.spec import Source
+
 # A weight is what has at least so many elements; fewer are a setting, written into the graph.
 _WEIGHT = 2
 
 
-def import_onnx(path: Path) -> Module:
+def import_onnx(
+    path: Path, inputs: Sequence[str] | None = None, outputs: Sequence[str] | None = None
+) -> Module:
     """Return a module that computes what an ONNX file says.
 
     Its weights are buffers. It holds no Python object of the file's, and the file is not read
@@ -29,23 +34,55 @@ def import_onnx(path: Path) -> Module:
     Parameters
     ----------
     path : a ``.onnx`` file; weights beside it (external data) are read from its own folder only.
+    inputs, outputs : names in the order wanted; None is the file's. Of the outputs some may be left
+        out, and what only they need is not computed.
 
     Returns
     -------
     torch.nn.Module
         In eval mode. Its ``forward`` takes a tensor for every input of the graph that is no
-        initializer, by position and in the file's order, and returns a tensor, or a tuple in the
-        order of the graph's outputs. `torch.jit.trace` and `torch.export` keep every size dynamic
-        that the file does not fix.
+        initializer, by position, and returns a tensor, or a tuple. `torch.jit.trace` and
+        `torch.export` keep every size dynamic that the file does not fix.
 
     Raises
     ------
     OnnxFileError : the file is missing or broken.
     UnsupportedModelError : it uses ops, or settings of ops, that the table lacks.
+    ValueError : a name that the file does not have.
     """
     model = _inlined(read_onnx(path))
+    _choose(model.graph.output, outputs, path)
     planner = Planner(model, path, _infer_shapes(model))
+    if inputs is not None:
+        if sorted(inputs) != sorted(planner.plan.inputs):
+            raise ValueError(
+                f"{path} takes {', '.join(planner.plan.inputs)}; asked for {', '.join(inputs)}"
+            )
+        planner.plan.inputs = tuple(inputs)
     return _module_class()(planner.plan, planner.constants).eval()  # type: ignore[no-any-return]
+
+
+def open_parent(artifact: Artifact, source: Source) -> Module:
+    """Return `import_onnx` of an ONNX artifact, in the order of the source's signature."""
+    names = artifact.native_names
+    return import_onnx(
+        artifact.path,
+        [names["inputs"][spec.name] for spec in source.signature.inputs],
+        [names["outputs"][spec.name] for spec in source.signature.outputs],
+    )
+
+
+def _choose(values: Any, wanted: Sequence[str] | None, path: Path) -> None:
+    """Keep the values named, in the order in which they are named."""
+    if wanted is None:
+        return
+    by_name = {value.name: value for value in values}
+    lacking = [name for name in wanted if name not in by_name]
+    if lacking:
+        raise ValueError(f"{path} has no {', '.join(lacking)}; it has {', '.join(by_name)}")
+    kept = [type(by_name[name]).FromString(by_name[name].SerializeToString()) for name in wanted]
+    del values[:]
+    values.extend(kept)
 
 
 def _module_class() -> Any:

@@ -53,9 +53,7 @@ def rms_norm(node: Node, x: Tensor, scale: Tensor) -> Tensor:
 @onnx_op("GroupNormalization", since=21)
 def group_norm(node: Node, x: Tensor, scale: Tensor, b: Tensor) -> Tensor:
     """Normalise groups of channels; scale and bias are one number a channel."""
-    return torch.group_norm(
-        x, node.get("num_groups"), scale, b, node.get("epsilon", 1e-5), False
-    )
+    return torch.group_norm(x, node.get("num_groups"), scale, b, node.get("epsilon", 1e-5), False)
 
 
 @onnx_op("LRN", since=1)

@@ -39,9 +39,12 @@ def max_pool(node: Node, x: Tensor) -> Any:
         # A window that begins in the padding behind the input does not count, there as here.
         x, pads = padded(x, one, -math.inf), (0,) * one.rank
     settings = (one.kernel, one.strides, pads, one.dilations, ceil)
+    if not places and one.rank == 1:
+        # torch.export makes a constant of the length in max_pool1d.
+        flat = [(fill, *setting) for fill, setting in zip((1, 1, 0, 1), settings, strict=False)]
+        return torch.max_pool2d(x.unsqueeze(2), *flat, ceil).squeeze(2).to(dtype)
     if not places:
-        y = getattr(torch, f"max_pool{one.rank}d")(x, *settings)
-        return y.to(dtype)
+        return getattr(torch, f"max_pool{one.rank}d")(x, *settings).to(dtype)
     y, index = getattr(torch.nn.functional, f"max_pool{one.rank}d_with_indices")(x, *settings)
     # PyTorch counts within each channel.
     sizes = node.shape(0, x)

@@ -109,15 +109,22 @@ def _axes(node: Node, x: Tensor, scales: Numbers | None, wanted: Numbers | None)
             if not is_plain(factor):
                 node.refuse("its factors are computed from the model's inputs; give it sizes")
             axis = Axis(dim, own[dim], _times(own[dim], factor), float(factor))
-        same = (
-            axis.factor == 1
-            or axis.new is axis.old
-            or (is_plain(axis.new) and is_plain(axis.old) and axis.new == axis.old)
-        )
-        # A batch or channels that are resized to themselves are told by a size.
-        if not same and not (axis.factor is None and dim < 2 and not is_plain(axis.new)):
+        if not _is_same(axis):
             found.append(axis)
     return found
+
+
+def _is_same(axis: Axis) -> bool:
+    """Tell whether an axis keeps its size, for every size there can be."""
+    if axis.factor is not None:
+        return axis.factor == 1
+    if is_plain(axis.new) and is_plain(axis.old):
+        return bool(axis.new == axis.old)
+    if isinstance(axis.new, torch.Tensor) or isinstance(axis.old, torch.Tensor):
+        return False
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return bool(statically_known_true(axis.new == axis.old))
 
 
 def _times(size: Number, factor: float) -> Number:
@@ -131,6 +138,10 @@ def _times(size: Number, factor: float) -> Number:
 def _resized(
     node: Node, x: Tensor, axes: Sequence[Axis], coordinates: str, nearest: str | None = None
 ) -> Tensor:
+    if axes and axes[0].dim == 0 and isinstance(axes[0].new, torch.Tensor):
+        # A traced size cannot be compared, but no one resizes a batch: PyTorch then tells when run.
+        x = x.expand([axes[0].new] + [-1] * (x.dim() - 1))
+        axes = axes[1:]
     if not axes:
         return x
     mode = node.refuse_unless("mode", ("nearest", "linear", "cubic"), "nearest")

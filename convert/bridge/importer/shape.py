@@ -11,6 +11,7 @@ from shipworthy.convert.bridge.importer.number import (
     Number,
     Numbers,
     Tensor,
+    as_scalar,
     constant,
     is_plain,
     product,
@@ -119,7 +120,7 @@ def _wider(own: Number, wanted: Number, new: bool) -> Number:
     if is_plain(own):
         return wanted
     if isinstance(wanted, torch.Tensor):
-        return torch.maximum(torch.as_tensor(own), wanted)
+        return torch.maximum(as_scalar(own), wanted)
     from torch.fx.experimental.symbolic_shapes import statically_known_true
 
     return -1 if statically_known_true(own == wanted) else wanted

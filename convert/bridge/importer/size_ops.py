@@ -49,6 +49,10 @@ def _truncated(a: Number, b: Number) -> Number:
     raise NotNumbersError
 
 
+def _is_float(n: Number) -> bool:
+    return isinstance(n, torch.SymFloat) or (_is_tensor(n) and n.dtype.is_floating_point)
+
+
 def _tensors(*numbers: Number) -> list[Any]:
     return [n if isinstance(n, torch.Tensor) else constant(n) for n in numbers]
 
@@ -196,10 +200,10 @@ def cast(node: Node, a: Numbers) -> Numbers:
     def function(n: Number) -> Number:
         if is_plain(n):
             return kind(n)
+        if kind is int and (isinstance(n, torch.SymInt) or not _is_float(n)):
+            return n  # sizes fit any integer
         if _is_tensor(n):
             return n.to(dtype)
-        if kind is int and isinstance(n, torch.SymInt):
-            return n
         if kind is float:
             return torch.sym_float(n)
         raise NotNumbersError
