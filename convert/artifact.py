@@ -150,8 +150,12 @@ def hash_content(folder: Path) -> str:
 
 def size_bytes(folder: Path) -> int:
     """Return the size of a cell's exported content, all files together."""
-    files = (file for path in _content(folder) for file in (path, *path.rglob("*")))
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(size_of(path) for path in _content(folder))
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder, in bytes."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def is_intact(artifact: Artifact) -> bool:

@@ -22,6 +22,7 @@ from shipworthy.convert.artifact import (
     is_intact,
     publish,
     read_artifact,
+    size_of,
     write_json,
 )
 from shipworthy.convert.hop import HopRequest
@@ -29,7 +30,7 @@ from shipworthy.convert.launch import Launch
 from shipworthy.convert.place import Place
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
-from shipworthy.convert.routes import Hop, hops
+from shipworthy.convert.routes import FORMATS, Format, Hop, hops
 from shipworthy.convert.seal import check_seal, seal
 from shipworthy.convert.versions import versions_of
 from shipworthy.models import zoo
@@ -168,6 +169,7 @@ def make_artifact(
     command = _command(subject, hop, framework, place)
     log = place.log_of(route)
     try:
+        _refuse_too_large(FORMATS[hop.target], place.reference(framework), command)
         private_folder = tempfile.TemporaryDirectory(dir=place.out, prefix=WORK_PREFIX)
         with private_folder as private, publish(target) as work:
             request = Path(private) / "request.json"
@@ -200,6 +202,17 @@ def make_artifact(
         record_failure(target, source.name, route, e)
         raise
     return read_artifact(target), True
+
+
+def _refuse_too_large(format_: Format, reference: Path, command: str) -> None:
+    """Refuse weights that a format cannot hold, before anything is converted."""
+    size = size_of(reference / read_reference(reference).weights)
+    if format_.max_bytes is not None and size > format_.max_bytes:
+        raise ExportError(
+            f"the weights are {size / 1e9:.2f} GB and a {format_.title} file holds at most "
+            f"{format_.max_bytes / 1e9:.2f} GB; deploy another format, or a smaller model",
+            command,
+        )
 
 
 def record_failure(cell: Path, model: str, route: str, error: ExportError) -> None:

@@ -25,12 +25,14 @@ class Format:
     filename : the artifact's file, or folder, inside its cell.
     runtime : the runtime that ships it.
     title : how people write it.
+    max_bytes : of weights that a file can hold; None where there is no such limit.
     """
 
     name: str
     filename: str
     runtime: str
     title: str
+    max_bytes: int | None = None
 
 
 FORMATS: Mapping[str, Format] = {
@@ -39,7 +41,8 @@ FORMATS: Mapping[str, Format] = {
         Format("onnx", "model.onnx", "onnxruntime", "ONNX"),
         Format("saved_model", "saved_model", "tensorflow", "SavedModel"),
         Format("torchscript", "model.pt", "libtorch", "TorchScript"),
-        Format("tflite", "model.tflite", "litert", "TFLite"),
+        # Offsets in a flatbuffer have 32 bits, of which one is a sign (flatbuffers.dev/internals).
+        Format("tflite", "model.tflite", "litert", "TFLite", max_bytes=2**31 - 1),
     )
 }
 

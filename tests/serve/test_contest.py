@@ -9,7 +9,7 @@ from shipworthy.convert.artifact import read_artifact
 from shipworthy.convert.export import read_failure
 from shipworthy.convert.place import Place, occupant
 from shipworthy.convert.process import Outcome
-from shipworthy.convert.routes import find_routes
+from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.models.subject import Subject
 from shipworthy.serve import pipeline
 from shipworthy.serve.bench import Settings
@@ -192,3 +192,15 @@ def test_an_optimized_artifact_that_is_wrong_is_made_again_plain(
         assert read_validation(made.cell(*CELL)).passed
         assert not any(route in launch.begun for route in ROUTES[1:])
     assert launch.begun == []
+
+
+def test_weights_that_a_format_cannot_hold_are_refused_before_anything_is_converted(
+    export, made, launch, monkeypatch
+):
+    small = {n: replace(f, max_bytes=f.max_bytes and 3) for n, f in FORMATS.items()}
+    monkeypatch.setattr("shipworthy.convert.export.FORMATS", small)
+    export()
+    (record,) = collect(made.out)
+    assert record["status"] == "failed"
+    assert "a TFLite file holds at most" in record["reason"]
+    assert not any(name.endswith(">tflite") for name in launch.begun)
