@@ -28,7 +28,7 @@ def finish(out: Path, cells: Sequence[Cell], *, as_json: bool) -> None:
     if as_json:
         click.echo((out / SUMMARY).read_text(), nl=False)
     else:
-        print_table(shown, Console(highlight=False))
+        print_table(shown, Console(highlight=False), str(out))
         for path in paths:
             print(path, file=sys.stderr)
     if any(record["status"] != "passed" for record in shown):

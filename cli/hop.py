@@ -66,6 +66,9 @@ def command(
             if e.log:
                 click.echo((out / e.log).read_text(errors="replace"), err=True, nl=False)
             click.echo(f"failed: {e.reason}", err=True)
+            for label, told in (("your line", e.where), ("what to do", e.advice)):
+                if told:
+                    click.echo(f"{label}: {told}", err=True)
             sys.exit(1)
         click.echo(place.log_of(str(route)).read_text(errors="replace"), err=True)
         for warning in artifact.warnings:

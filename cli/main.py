@@ -15,7 +15,7 @@ from shipworthy.convert.guard import SIGNALS
 from shipworthy.convert.process import stop_all
 from shipworthy.models.errors import ShipworthyError
 
-_COMMANDS = ("export", "list", "routes", "hop", "validate", "bench", "report", "doctor")
+_COMMANDS = ("export", "list", "routes", "hop", "validate", "bench", "report", "explain", "doctor")
 
 
 class _Commands(click.Group):

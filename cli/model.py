@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
+from shipworthy.cli.options import stderr
 from shipworthy.convert.identify import identify
 from shipworthy.convert.launch import Launch
 from shipworthy.models import zoo
@@ -43,7 +45,7 @@ def read_given(model: str, options: dict[str, Any]) -> Given | None:
     ------
     shipworthy.models.errors.WrongUsageError : neither is there.
     """
-    if not looks_like_a_path(model):
+    if model in zoo.names() or not looks_like_a_path(model):
         zoo.get(model)
         said = [name for name, value in options.items() if value]
         if said:
@@ -64,4 +66,12 @@ def find_subject(
     model: str, given: Given | None, out: Path, launch: Launch, timeout: float
 ) -> Subject:
     """Return the model; one of the user's own is looked at in a process of its own first."""
-    return identify(given, out, launch, timeout) if given else Subject(model)
+    if given is None:
+        return Subject(model)
+    console = stderr()
+    told = f"looking at {given.path}{':' + given.name if given.name else ''}"
+    if console.is_terminal:
+        with console.status(escape(told)):
+            return identify(given, out, launch, timeout)
+    click.echo(told, err=True)
+    return identify(given, out, launch, timeout)

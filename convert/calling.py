@@ -12,11 +12,12 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.arguments import fill, name_leaves
-from shipworthy.models.spec import Signature, TensorSpec, synthesise
+from shipworthy.models.spec import Signature, Source, TensorSpec, synthesise
 
 TRACED_BATCH = 2  # torch.export and torch.jit.trace take a size of 1 for a constant
 FIXED_BATCH = 1
@@ -103,6 +104,11 @@ def flatten(outputs: Any, signature: Signature) -> list[Any]:
         )
     found = dict(leaves)
     return [found[name] for name in names] if found.keys() == set(names) else [v for _, v in leaves]
+
+
+def one_by_one(source: Source) -> Source:
+    """Return a source whose inputs are handed over in order, as a graph made from it takes them."""
+    return replace(source, signature=replace(source.signature, arguments=None))
 
 
 def call_torch(module: Any, tensors: Sequence[Any], signature: Signature) -> Any:

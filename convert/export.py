@@ -114,11 +114,9 @@ def make_reference(
             env={"KERAS_BACKEND": "tensorflow"},
         )
         if not outcome.ok or not (work / REFERENCE).is_file():
-            raise ExportError(
-                f"the original does not run: {_why(outcome, work, log)}",
-                command,
-                str(log.relative_to(place.out)),
-            )
+            problem = _read_problem(work, outcome, log)
+            problem["reason"] = f"the original does not run: {problem['reason']}"
+            raise ExportError(command=command, log=str(log.relative_to(place.out)), **problem)
         seal(work)
     return True
 
@@ -271,12 +269,8 @@ def _sealed_key(folder: Path) -> str | None:
         return None
 
 
-def _why(outcome: Outcome, work: Path, log: Path) -> str:
-    """Say why a process gave nothing: its own words, else the system's with the log's last line."""
-    return _read_problem(work, outcome, log)["reason"]
-
-
 def _read_problem(work: Path, outcome: Outcome, log: Path) -> dict[str, str]:
+    """Say why a process gave nothing: its own words, else the system's with the log's last line."""
     told: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         data = json.loads((work / FAILURE).read_text())

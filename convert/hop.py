@@ -26,7 +26,7 @@ from shipworthy.convert.artifact import (
     size_bytes,
     write_json,
 )
-from shipworthy.convert.explain import explain
+from shipworthy.convert.explain import explain, trace_notes
 from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.routes import FORMATS, Converted, Hop, hops
 from shipworthy.convert.versions import versions_of
@@ -112,7 +112,9 @@ def _perform(request: HopRequest, folder: Path) -> None:
         key=request.key,
         tools=(dict(parent.tools) if parent else {}) | versions_of(hop.packages),
         options=dict(converted.options) | dict(source.processing),
-        notes=(parent.notes if parent else ()) + converted.notes,
+        notes=(parent.notes if parent else ())
+        + converted.notes
+        + trace_notes(caught, source.signature),
         warnings=_told(caught),
         parent=parent.key if parent else None,
         command=request.command,

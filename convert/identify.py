@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from shipworthy.convert.artifact import FAILURE, publish, write_json
+from shipworthy.convert.explain import first_own, last_own
 from shipworthy.convert.export import code_hash
 from shipworthy.convert.inspection import FOUND
 from shipworthy.convert.launch import Launch
@@ -54,7 +55,10 @@ def identify(given: Given, out: Path, launch: Launch, timeout: float) -> Subject
         outcome = launch(
             _guess_framework(given),
             "shipworthy.convert.inspection",
-            [str(request), "--cases", str(place.resolve() / "cases"), "--out", str(work)],
+            [
+                str(request), "--cases", str(place.resolve() / "cases"), "--out", str(work),
+                "--timeout", str(timeout),
+            ],  # fmt: skip
             log=log,
             timeout=timeout,
             env={"KERAS_BACKEND": "tensorflow"},
@@ -85,8 +89,24 @@ def _guess_framework(given: Given) -> str:
     )  # fmt: skip
 
 
+def read_notes(out: Path) -> tuple[str, ...]:
+    """Return what was found when a user's own model was looked at; nothing for one of the zoo."""
+    try:
+        return tuple(json.loads((out / SUBJECT / FOUND).read_text())["found"]["notes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def _why(outcome: Outcome, work: Path, log: Path) -> str:
     try:
         return str(json.loads((work / FAILURE).read_text())["reason"])
     except (OSError, ValueError, KeyError, TypeError):
-        return f"the model could not be looked at: {outcome.reason or 'no result'}; see {log}"
+        pass
+    told = log.read_text(errors="replace") if log.exists() else ""
+    # The dump of a hanging process has the innermost frame first.
+    dumped = outcome.timed_out or outcome.code < 0
+    where = first_own(told) if dumped else last_own(told)
+    at = f" at {where}" if where else ""
+    more = "; give it more with --timeout" if outcome.timed_out else ""
+    reason = outcome.reason or "the process ended without a result, as os._exit lets it"
+    return f"the model could not be looked at: {reason}{at}{more}; see {log}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import re
 import sys
@@ -164,7 +165,11 @@ def _answer(opened: Opened, inputs: Inputs, constants: list[str]) -> Answer:
         given = [arrays[spec.name] for spec in signature.inputs]
         outputs = call(given)
         constants[:] = name_constants(outputs)
-        return {name: to_array(value) for name, value in name_leaves(outputs)}
+        # No format has one name for an input and an output.
+        return {
+            f"{name}_out" if name in arrays else name: to_array(value)
+            for name, value in name_leaves(outputs)
+        }
 
     return answer
 
@@ -199,7 +204,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("given", type=Path)
     parser.add_argument("--cases", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--timeout", type=float, default=0.0, help="seconds until it is ended")
     args = parser.parse_args(argv)
+    faulthandler.enable()
+    if args.timeout:  # a moment before, so that the log says where it hung
+        faulthandler.dump_traceback_later(max(0.9 * args.timeout, args.timeout - 5))
     try:
         given = Given.from_json(json.loads(args.given.read_text()))
         inspect_model(given, args.cases, args.out)

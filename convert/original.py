@@ -45,7 +45,7 @@ def open_original(source: Source, model: Any) -> Original:
     if source.kind == "onnx":
         from shipworthy.convert.original_onnx import OnnxOriginal
 
-        return OnnxOriginal(model.path, source.signature)
+        return OnnxOriginal(model.path, source.signature, model.inputs, model.outputs)
     if source.kind == "saved_model":
         from shipworthy.convert.original_saved_model import SavedModelOriginal
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shipworthy.convert.onnx_file import OnnxFileError, read_onnx, read_tensor
 from shipworthy.convert.original import Float64RefusedError, Original, first_line
+from shipworthy.models.onnx_file import OnnxFileError, read_onnx, read_tensor
 from shipworthy.models.spec import Array, Arrays, Signature, Source
 
 _REFUSED = (
@@ -24,16 +24,25 @@ class OnnxOriginal:
     Parameters
     ----------
     model : the file.
-    signature : its names are those of the file.
+    inputs, outputs : name in the signature -> name in the file, where they differ.
 
     Raises
     ------
     OnnxFileError : the file is broken, or ONNX Runtime refuses it.
     """
 
-    def __init__(self, model: Path, signature: Signature) -> None:
+    def __init__(
+        self,
+        model: Path,
+        signature: Signature,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> None:
         self.model = model
-        self._signature = signature
+        taken = [spec.name for spec in signature.inputs]
+        given = [spec.name for spec in signature.outputs]
+        self._inputs = {name: (inputs or {}).get(name, name) for name in taken}
+        self._outputs = {name: (outputs or {}).get(name, name) for name in given}
         self._weights = _float_weights(model)
         self._nudged: dict[str, Array] = {}
         self._sessions: dict[int, Any] = {}
@@ -41,10 +50,9 @@ class OnnxOriginal:
 
     def run(self, inputs: Arrays, *, threads: int = 1) -> dict[str, Array]:
         """Run a session that has that many threads."""
-        names = [spec.name for spec in self._signature.outputs]
-        fed = {spec.name: inputs[spec.name] for spec in self._signature.inputs}
-        answers = self._session(threads).run(names, fed)
-        return {name: np.array(one) for name, one in zip(names, answers, strict=True)}
+        fed = {file: inputs[name] for name, file in self._inputs.items()}
+        answers = self._session(threads).run(list(self._outputs.values()), fed)
+        return {name: np.array(one) for name, one in zip(self._outputs, answers, strict=True)}
 
     def nudge_weights(self, nudge: Callable[[Array], Array]) -> Callable[[], None]:
         """Replace every float initializer; return what puts them back."""

@@ -48,14 +48,14 @@ class SavedModelOriginal:
             answer = self.model(tensors, self._names)
             return name_outputs(answer, self._signature, lambda value: np.array(value.numpy()))
         if threads not in self._sessions:
-            self._sessions[threads] = _open_folder(self.model.path, self.model.key, threads)
+            self._sessions[threads] = _open_folder(self.model, threads)
         return name_outputs(self._sessions[threads](inputs), self._signature, np.asarray)
 
     def nudge_weights(self, nudge: Callable[[Array], Array]) -> Callable[[], None]:
         """Replace every float variable, or constant where there is none; return the way back."""
         variables = [v for v in self.model.function.variables if v.dtype.is_floating]
         if not variables:
-            self._nudged = _open_nudged(self.model.function, nudge)
+            self._nudged = _open_nudged(self.model, nudge)
             return self._restore
         kept = [np.array(v) for v in variables]
 
@@ -82,7 +82,7 @@ def run_float64(
     raise Float64RefusedError(_REFUSED)
 
 
-def _open_folder(path: Path, key: str, threads: int) -> Callable[[Arrays], dict[str, Any]]:
+def _open_folder(model: Any, threads: int) -> Callable[[Arrays], dict[str, Any]]:
     """Load a SavedModel's folder, variables and tables included, into a session."""
     import tensorflow as tf
 
@@ -91,19 +91,19 @@ def _open_folder(path: Path, key: str, threads: int) -> Callable[[Arrays], dict[
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph, config=_config(threads))
     with graph.as_default():
-        loaded = tf.compat.v1.saved_model.loader.load(session, [TAG], str(path))
-    signature = loaded.signature_def[key]
-    outputs = {name: info.name for name, info in signature.outputs.items()}
+        loaded = tf.compat.v1.saved_model.loader.load(session, [TAG], str(model.path))
+    signature = loaded.signature_def[model.key]
+    outputs = {name: signature.outputs[key].name for name, key in model.outputs.items()}
 
     def run(inputs: Arrays) -> dict[str, Any]:
-        fed = {signature.inputs[name].name: value for name, value in inputs.items()}
+        fed = {signature.inputs[model.inputs[n]].name: value for n, value in inputs.items()}
         return dict(session.run(outputs, fed))
 
     return run
 
 
 def _open_nudged(
-    function: Any, nudge: Callable[[Array], Array]
+    model: Any, nudge: Callable[[Array], Array]
 ) -> Callable[[Arrays], dict[str, Any]]:
     """Return the frozen graph with its float constants nudged, in a session."""
     import tensorflow as tf
@@ -111,7 +111,7 @@ def _open_nudged(
         convert_variables_to_constants_v2,
     )
 
-    frozen = convert_variables_to_constants_v2(function)
+    frozen = convert_variables_to_constants_v2(model.function)
     definition = frozen.graph.as_graph_def()
     for node in definition.node:
         if node.op != "Const":
@@ -120,18 +120,18 @@ def _open_nudged(
         # A lone number is a setting more often than a weight.
         if value.dtype.kind == "f" and value.ndim:
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(nudge(value)))
-    names = list(function.structured_input_signature[1])
-    feeds = {tensor.name.split(":")[0]: tensor.name for tensor in frozen.inputs}
-    outputs = dict(
-        zip(sorted(function.structured_outputs), [t.name for t in frozen.outputs], strict=True)
-    )
+    placed = {tensor.name.split(":")[0]: tensor.name for tensor in frozen.inputs}
+    feeds = {name: placed[key] for name, key in model.inputs.items()}
+    # TensorFlow flattens a dict in the order of its keys.
+    given = dict(zip(sorted(model.outputs.values()), [t.name for t in frozen.outputs], strict=True))
+    outputs = {name: given[key] for name, key in model.outputs.items()}
     graph = tf.Graph()
     with graph.as_default():
         tf.graph_util.import_graph_def(definition, name="")
     session = tf.compat.v1.Session(graph=graph, config=_config(1))
 
     def run(inputs: Arrays) -> dict[str, Any]:
-        return dict(session.run(outputs, {feeds[name]: inputs[name] for name in names}))
+        return dict(session.run(outputs, {feeds[name]: value for name, value in inputs.items()}))
 
     return run
 

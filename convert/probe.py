@@ -12,6 +12,8 @@ from shipworthy.convert.original import first_line
 from shipworthy.models.given import GivenError
 from shipworthy.models.spec import DTYPES, Array, Arrays, TensorSpec, synthesise_one
 
+_AGAIN = 4  # draws of other values at the same sizes, to see sizes that depend on them
+
 Answer = Callable[[Arrays], dict[str, Array]]
 
 
@@ -112,7 +114,8 @@ def describe_outputs(
     ------
     GivenError : no output, one of another dtype, or one that is not the same at other sizes.
     """
-    at_base, again = probe.answer(probe.draw(base)), probe.answer(probe.draw(base, seed=1000))
+    at_base = probe.answer(probe.draw(base))
+    again = [probe.answer(probe.draw(base, seed=1000 * i)) for i in range(1, _AGAIN)]
     if not at_base:
         raise GivenError("the model returns no tensor")
     moved = {
@@ -125,7 +128,7 @@ def describe_outputs(
                 f"output {name!r} is {array.dtype.name}; outputs can be: {', '.join(DTYPES)}. "
                 "Cast it to one of them in the model"
             )
-        for axis, answers in {"": again, **moved}.items():
+        for axis, answers in [*(("", one) for one in again), *moved.items()]:
             if name not in answers or answers[name].ndim != array.ndim:
                 at = f"at another size of {axis!r}" if axis else "for other values"
                 raise GivenError(
@@ -135,7 +138,7 @@ def describe_outputs(
         shape = []
         for position, here in enumerate(array.shape):
             ends = {axis: answers[name].shape[position] for axis, answers in moved.items()}
-            if again[name].shape[position] != here:
+            if any(one[name].shape[position] != here for one in again):
                 probe.notes.append(f"The size of axis {position} of {name} depends on the values.")
                 shape.append(f"{name}_dim_{position}")
             else:

@@ -21,6 +21,7 @@ import numpy as np
 
 from shipworthy.convert.artifact import FAILURE, write_json
 from shipworthy.convert.cases import TASK, PlannedCase, bind, make_cases
+from shipworthy.convert.explain import explain
 from shipworthy.convert.noise import (
     GROSS,
     NOISE_ROWS,
@@ -31,7 +32,6 @@ from shipworthy.convert.noise import (
 from shipworthy.convert.original import (
     Float64RefusedError,
     Original,
-    first_line,
     open_original,
     run_float64,
 )
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reference(source, weights, args.out, args.key)
     except Exception as e:
         traceback.print_exc()
-        write_json(args.out / FAILURE, {"kind": type(e).__name__, "reason": first_line(e)})
+        write_json(args.out / FAILURE, explain(e))
         return 1
     return 0
 

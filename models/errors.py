@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_IN_USER_CODE = "in user code:"  # TensorFlow, before frames; what happened comes last
+_NAMED = re.compile(r"[A-Za-z_.]*(Error|Exception): ")
 _WRAPPED = "Exception encountered when calling"  # Keras says so, and then what happened
 
 
@@ -24,4 +26,8 @@ def first_line(error: BaseException) -> str:
     """Return an exception as one line: its type and the first line of its message that tells."""
     lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
     lines = [line for line in lines if line and not line.startswith(_WRAPPED)]
+    if lines and lines[0] == _IN_USER_CODE:
+        lines = [line for line in lines if _NAMED.match(line)][-1:] or lines
+        if _NAMED.match(lines[0]):
+            return lines[0]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -218,7 +218,7 @@ def _source(framework: str, build: Any) -> Source:
     def test(start: int = 0, stop: int | None = None) -> Arrays:
         return {"latent": _test_latents()[start:stop]}
 
-    shape = ("batch", *digits.LAYOUTS[_LAYOUTS[framework]])
+    shape: tuple[int | str, ...] = ("batch", *digits.LAYOUTS[_LAYOUTS[framework]])
     return Source(
         name="gan",
         framework=framework,

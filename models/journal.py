@@ -53,9 +53,7 @@ class Journal:
 
 
 @contextmanager
-def open_journal(
-    title: str, epochs: int, folder: Path, tags: tuple[str, ...]
-) -> Iterator[Journal]:
+def open_journal(title: str, epochs: int, folder: Path, tags: tuple[str, ...]) -> Iterator[Journal]:
     """Open a training's journal: a bar on a terminal, plain lines elsewhere.
 
     Parameters

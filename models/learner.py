@@ -109,7 +109,7 @@ class TorchLearner:
         """See `Learner.supervised`."""
         from torch.nn import functional
 
-        measure = {
+        measure: Any = {
             "classes": functional.cross_entropy,
             "binary": functional.binary_cross_entropy_with_logits,
             "squares": functional.mse_loss,
@@ -136,9 +136,7 @@ class TorchLearner:
         import torch
 
         parameters = list(models[0].parameters())
-        optimiser = torch.optim.Adam(
-            parameters, lr=learning_rate, betas=decay, eps=_ADAM_EPSILON
-        )
+        optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=decay, eps=_ADAM_EPSILON)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
 
         def step(*arrays: Array) -> tuple[float, tuple[Array, ...]]:

@@ -5,9 +5,8 @@
     dense                               1: the value, the discounted share of steps to come
 
 It learns by proximal policy optimisation (Schulman et al., 2017) with generalised advantage
-estimation (Schulman et al., 2015), on sixteen poles at once. The environment is Gymnasium's
-CartPole-v1: a reward of 1 a step until the pole falls, 500 at most; the training requires a mean of
-195 over 100 seeded episodes in which the likelier push is taken.
+estimation (Schulman et al., 2015), on sixteen poles at once. The training requires a mean return of
+195 over 100 seeded episodes in which the likelier push is taken; 500 is the most there is.
 
 An export only ever sees a fixed set of observations. What is scored there is the *distilled
 return*: the linear policy that fits its pushes best, by least squares, plays twenty episodes. An
@@ -16,12 +15,12 @@ export that answers another model's questions plays like a coin, about 20.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shipworthy.models.cartpole import OBSERVED, POLES, PUSHES, STEPS, Game, mean_return
 from shipworthy.models.journal import Journal
 from shipworthy.models.learner import Learner, Loss
 from shipworthy.models.spec import (
@@ -38,30 +37,24 @@ from shipworthy.models.training import Recipe, Training
 if TYPE_CHECKING:
     from shipworthy.models.spec import Array
 
-    Act = Callable[[Array], Array]
-
-_ENVIRONMENT = "CartPole-v1"
-_OBSERVED, _PUSHES = 4, 2
 _HIDDEN = 64
 
-_POLES, _STEPS = 16, 64  # of a rollout: an epoch learns from 1,024 steps
-_PASSES = 4  # over each rollout
-_DISCOUNT, _SMOOTHING = 0.99, 0.95  # gamma and lambda of the advantages
-_REWARD = 1 - _DISCOUNT  # of a step, so that values lie in 0..1
+_PASSES = 4  # over each rollout; an epoch plays one
 _CLIP, _GRADIENT = 0.2, 0.5  # of the probability ratio; of the gradient's norm
 
 _EPISODES, _TASK_EPISODES = 100, 20
-_TEST_SEED = 1_000_000  # of the test's episodes, far from the seeds of any training
+_TEST_SEED = 1_000_000  # of the test's observations
 _TEST_OBSERVATIONS = 512
 # Of the test's observations: about as far as a good policy lets the cart and the pole go.
 _SPREAD = (0.6, 0.6, 0.06, 0.6)
-_RECIPE = Recipe(
-    epochs=50, batch_size=128, learning_rate=5e-3, required=195.0, metric="return"
-)
+_RECIPE = Recipe(epochs=50, batch_size=128, learning_rate=5e-3, required=195.0, metric="return")
 
 
 def build_pytorch() -> Any:
-    """Return the untrained `torch.nn.Module`, in eval mode: (batch, 4) -> (batch, 2), (batch, 1)."""
+    """Return the untrained `torch.nn.Module`, in eval mode.
+
+    (batch, 4) -> logits (batch, 2), value (batch, 1).
+    """
     import torch
     from torch import nn
 
@@ -69,9 +62,9 @@ def build_pytorch() -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.body = nn.Sequential(
-                nn.Linear(_OBSERVED, _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, _HIDDEN), nn.Tanh()
+                nn.Linear(OBSERVED, _HIDDEN), nn.Tanh(), nn.Linear(_HIDDEN, _HIDDEN), nn.Tanh()
             )
-            self.actor = nn.Linear(_HIDDEN, _PUSHES)
+            self.actor = nn.Linear(_HIDDEN, PUSHES)
             self.critic = nn.Linear(_HIDDEN, 1)
 
         def forward(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,13 +80,16 @@ def build_pytorch() -> Any:
 
 
 def build_keras() -> Any:
-    """Return the untrained `keras.Model`: (batch, 4) -> {logits: (batch, 2), value: (batch, 1)}."""
+    """Return the untrained `keras.Model`, whose outputs are a dict.
+
+    (batch, 4) -> logits (batch, 2), value (batch, 1).
+    """
     from keras import Input, Model, layers
 
-    observation = Input((_OBSERVED,), name="observation")
+    observation = Input((OBSERVED,), name="observation")
     x = layers.Dense(_HIDDEN, activation="tanh")(observation)
     x = layers.Dense(_HIDDEN, activation="tanh")(x)
-    logits = layers.Dense(_PUSHES, name="logits")(x)
+    logits = layers.Dense(PUSHES, name="logits")(x)
     value = layers.Dense(1, name="value")(x)
     return Model(observation, {"logits": logits, "value": value}, name="policy")
 
@@ -141,118 +137,29 @@ class _Practice:
         recipe = training.recipe
         model = training.build()
         loss = {"pytorch": _loss_pytorch, "tensorflow": _loss_keras}[learner.framework](model)
-        batches = _POLES * _STEPS // recipe.batch_size
+        batches = POLES * STEPS // recipe.batch_size
         step = learner.optimise(
             [model], loss, recipe.epochs * _PASSES * batches, recipe.learning_rate, clip=_GRADIENT
         )
         run = learner.run(model)
         rng = np.random.default_rng(recipe.seed)
-        game = _Game(recipe.seed)
+        game = Game(recipe.seed)
         for number in range(recipe.epochs):
             rollout = game.play(run, rng)
-            losses = []
-            for _ in range(_PASSES):
-                order = rng.permutation(_POLES * _STEPS)
-                for part in np.split(order, batches):
-                    losses.append(step(*(array[part] for array in rollout))[0])
+            losses = [
+                step(*(array[part] for array in rollout))[0]
+                for _ in range(_PASSES)
+                for part in np.split(rng.permutation(POLES * STEPS), batches)
+            ]
             values = (float(np.mean(losses)), game.recent_return())
             journal.epoch(number + 1, dict(zip(self.tags, values, strict=True)))
         return model, {"return": mean_return(lambda seen: run(seen)[0].argmax(axis=1), _EPISODES)}
 
 
-class _Game:
-    """Poles that are balanced over and over; an episode ends with a fall, never with the clock."""
-
-    def __init__(self, seed: int) -> None:
-        import gymnasium
-        from gymnasium.vector import AutoresetMode
-
-        self.poles = gymnasium.make_vec(
-            _ENVIRONMENT,
-            num_envs=_POLES,
-            vectorization_mode="sync",
-            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-            max_episode_steps=10_000_000,
-        )
-        self.seen, _ = self.poles.reset(seed=seed)
-        self.lasted = np.zeros(_POLES)
-        self.returns: list[float] = []
-
-    def play(self, run: Callable[..., tuple[Array, ...]], rng: np.random.Generator) -> list[Array]:
-        """Play one rollout.
-
-        Returns
-        -------
-        Observations, pushes, their log chances, advantages and returns; 1,024 rows each.
-        """
-        seen = np.zeros((_STEPS, _POLES, _OBSERVED), np.float32)
-        push = np.zeros((_STEPS, _POLES), np.int64)
-        chance, value = np.zeros((2, _STEPS, _POLES), np.float32)
-        falls = np.zeros((_STEPS, _POLES), bool)
-        for i in range(_STEPS):
-            seen[i] = self.seen
-            logits, values = run(self.seen)
-            chances = logits - np.logaddexp(logits[:, 0], logits[:, 1])[:, None]
-            push[i] = rng.random(_POLES) < np.exp(chances[:, 1])
-            chance[i], value[i] = chances[np.arange(_POLES), push[i]], values[:, 0]
-            self.seen, _, falls[i], _, _ = self.poles.step(push[i])
-            self.lasted += 1
-            self.returns += self.lasted[falls[i]].tolist()
-            self.lasted[falls[i]] = 0
-        advantage = _advantages(value, falls, run(self.seen)[1][:, 0])
-        earned = advantage + value
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        return [array.reshape(-1, *array.shape[2:]) for array in (
-            seen, push, chance, advantage, earned
-        )]  # fmt: skip
-
-    def recent_return(self) -> float:
-        """Return the mean of the last episodes, those that go on with it."""
-        return float(np.mean([*self.returns[-_POLES:], *self.lasted]))
-
-
-def _advantages(value: Array, falls: Array, last: Array) -> Array:
-    """Return generalised advantages of a rollout.
-
-    Parameters
-    ----------
-    value, falls : shape (steps, poles); a fall ends its episode.
-    last : values after the last step, shape (poles,).
-    """
-    advantage = np.zeros_like(value)
-    following, carried = last, np.zeros_like(last)
-    for i in reversed(range(len(value))):
-        goes_on = ~falls[i]
-        surprise = _REWARD + _DISCOUNT * following * goes_on - value[i]
-        carried = surprise + _DISCOUNT * _SMOOTHING * carried * goes_on
-        advantage[i], following = carried, value[i]
-    return advantage
-
-
-def mean_return(act: Act, episodes: int) -> float:
-    """Return the mean return over seeded episodes, 500 at most.
-
-    Parameters
-    ----------
-    act : maps observations, float32 of shape (n, 4), to pushes, int of shape (n,).
-    """
-    import gymnasium
-
-    poles = gymnasium.make_vec(_ENVIRONMENT, num_envs=episodes, vectorization_mode="sync")
-    seen, _ = poles.reset(seed=_TEST_SEED)
-    stands = np.ones(episodes, bool)
-    total = np.zeros(episodes)
-    while stands.any():
-        seen, reward, fell, stopped, _ = poles.step(act(seen))
-        total += reward * stands
-        stands &= ~(fell | stopped)
-    return float(total.mean())
-
-
 @cache
 def _test_observations() -> Array:
     rng = np.random.default_rng(_TEST_SEED)
-    return (rng.standard_normal((_TEST_OBSERVATIONS, _OBSERVED)) * _SPREAD).astype(np.float32)
+    return (rng.standard_normal((_TEST_OBSERVATIONS, OBSERVED)) * _SPREAD).astype(np.float32)
 
 
 def distilled_return(logits: Array) -> float:
@@ -281,9 +188,9 @@ def _source(framework: str, build: Any) -> Source:
         name="policy",
         framework=framework,
         signature=Signature(
-            inputs=(TensorSpec("observation", "float32", ("batch", _OBSERVED)),),
+            inputs=(TensorSpec("observation", "float32", ("batch", OBSERVED)),),
             outputs=(
-                TensorSpec("logits", "float32", ("batch", _PUSHES)),
+                TensorSpec("logits", "float32", ("batch", PUSHES)),
                 TensorSpec("value", "float32", ("batch", 1)),
             ),
         ),

@@ -136,7 +136,7 @@ def _source(framework: str, build: Any) -> Source:
     def images(start: int = 0, stop: int | None = None) -> Arrays:
         return {"noisy": test()[0][start:stop]}
 
-    shape = ("batch", *digits.LAYOUTS[layout])
+    shape: tuple[int | str, ...] = ("batch", *digits.LAYOUTS[layout])
     return Source(
         name="unet",
         framework=framework,

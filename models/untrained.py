@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,23 +61,35 @@ def fill_pytorch(model: Any, scales: Range = (1.0, 1.0)) -> Any:
     scales : normalisations' scales are drawn uniformly from here.
     """
     import torch
-    from torch import nn
 
-    kinds = {nn.Conv2d: _Kernel, nn.Linear: _Kernel, nn.BatchNorm2d: _Norm, nn.LayerNorm: _Norm,
-             nn.Embedding: _Table}  # fmt: skip
     with torch.no_grad():
         for path, module in model.named_modules():
-            if type(module) not in kinds:
-                continue
-            drawn = kinds[type(module)](path.replace(".", "_"), scales)
-            values = {"weight": module.weight, "bias": getattr(module, "bias", None)}
-            if isinstance(module, nn.BatchNorm2d):
-                values |= {"mean": module.running_mean, "variance": module.running_var}
-            for what, tensor in values.items():
+            for what, tensor, axes in _weights_pytorch(module):
                 if tensor is not None:
-                    shape = _keras_shape(tuple(tensor.shape), what)
-                    tensor.copy_(torch.from_numpy(_to_pytorch(drawn.draw(what, shape))))
+                    as_keras = tensor.permute(axes)
+                    value = _draw(path.replace(".", "_"), what, tuple(as_keras.shape), scales)
+                    as_keras.copy_(torch.from_numpy(value))
     return model.eval()
+
+
+def _weights_pytorch(module: Any) -> list[tuple[str, Any, tuple[int, ...]]]:
+    """Return a layer's weights: what each is, the tensor, its axes in Keras' order."""
+    from torch import nn
+
+    bias = ("bias", getattr(module, "bias", None), (0,))
+    if isinstance(module, nn.Conv2d):
+        axes = (2, 3, 0, 1) if module.groups > 1 else (2, 3, 1, 0)
+        return [("kernel", module.weight, axes), bias]
+    if isinstance(module, nn.Linear):
+        return [("kernel", module.weight, (1, 0)), bias]
+    if isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
+        return [
+            ("scale", module.weight, (0,)),
+            bias,
+            ("mean", getattr(module, "running_mean", None), (0,)),
+            ("variance", getattr(module, "running_var", None), (0,)),
+        ]
+    return [("table", module.weight, (0, 1))] if isinstance(module, nn.Embedding) else []
 
 
 def fill_keras(model: Any, scales: Range = (1.0, 1.0)) -> Any:
@@ -87,73 +99,43 @@ def fill_keras(model: Any, scales: Range = (1.0, 1.0)) -> Any:
     norms = (layers.BatchNormalization, layers.LayerNormalization)
     kernels = (layers.Conv2D, layers.DepthwiseConv2D, layers.Dense)
     for layer in model.layers:
+        names: tuple[str, ...] = ("table",)
         if isinstance(layer, layers.MultiHeadAttention):
-            layer.set_weights(list(_attention(layer)))
-        elif layer.weights:
-            kind = _Norm if isinstance(layer, norms) else _Kernel
-            kind = kind if isinstance(layer, (*norms, *kernels)) else _Table
-            drawn = kind(layer.name, scales)
-            names = ("weight", "bias", "mean", "variance")
-            layer.set_weights(
-                [
-                    drawn.draw(what, tuple(weight.shape))
-                    for what, weight in zip(names, layer.weights, strict=False)
-                ]
-            )
+            layer.set_weights(_attention(layer))
+            continue
+        if isinstance(layer, norms):
+            names = ("scale", "bias", "mean", "variance")
+        elif isinstance(layer, kernels):
+            names = ("kernel", "bias")
+        layer.set_weights(
+            [
+                _draw(layer.name, what, tuple(weight.shape), scales)
+                for what, weight in zip(names, layer.weights, strict=False)
+            ]
+        )
     return model
 
 
-def _attention(layer: Any) -> Iterator[Array]:
-    """Yield the weights of query, key, value and output, each a dense layer over all heads."""
-    shapes = [tuple(weight.shape) for weight in layer.weights]
-    width = shapes[0][0]
-    for part, kernel, bias in zip(
-        ("query", "key", "value", "output"), shapes[::2], shapes[1::2], strict=True
-    ):
-        drawn = _Kernel(f"{layer.name}_{part}", (1.0, 1.0))
-        yield drawn.draw("weight", (width, width)).reshape(kernel)
-        yield drawn.draw("bias", (width,)).reshape(bias)
+def _attention(layer: Any) -> list[Array]:
+    """Return the weights of query, key, value and output: each a dense layer over all heads."""
+    parts = ("query", "key", "value", "output")
+    width = layer.weights[0].shape[0]
+    drawn = [
+        _draw(f"{layer.name}_{part}", what, shape, (1.0, 1.0))
+        for part in parts
+        for what, shape in (("kernel", (width, width)), ("bias", (width,)))
+    ]
+    return [value.reshape(weight.shape) for value, weight in zip(drawn, layer.weights, strict=True)]
 
 
-class _Drawn:
-    """The weights of one layer, in Keras' shapes."""
-
-    def __init__(self, name: str, scales: Range) -> None:
-        self.name, self.scales = name, scales
-
-    def draw(self, what: str, shape: Sequence[int]) -> Array:
-        rng = np.random.default_rng(zlib.crc32(f"{self.name}/{what}".encode()))
-        if what in ("bias", "mean"):
-            return self._normal(rng, shape, _BIAS)
-        if what == "variance":
-            return rng.uniform(*_VARIANCE, shape).astype(np.float32)
-        return self._weight(rng, shape)
-
-    @staticmethod
-    def _normal(rng: np.random.Generator, shape: Sequence[int], deviation: float) -> Array:
-        return rng.standard_normal(tuple(shape), np.float32) * np.float32(deviation)
-
-    def _weight(self, rng: np.random.Generator, shape: Sequence[int]) -> Array:
-        raise NotImplementedError
-
-
-class _Kernel(_Drawn):
-    """Of a convolution or a dense layer; a ReLU behind it halves what the gain of 2 doubles."""
-
-    def _weight(self, rng: np.random.Generator, shape: Sequence[int]) -> Array:
+def _draw(layer: str, what: str, shape: tuple[int, ...], scales: Range) -> Array:
+    rng = np.random.default_rng(zlib.crc32(f"{layer}/{what}".encode()))
+    if what in ("scale", "variance"):
+        return rng.uniform(*(scales if what == "scale" else _VARIANCE), shape).astype(np.float32)
+    deviation = _EMBEDDING if what == "table" else _BIAS
+    if what == "kernel":
+        # A ReLU behind a convolution halves what the gain of 2 doubles.
         depthwise = len(shape) == 4 and shape[3] == 1
         inputs = math.prod(shape[:2] if depthwise else shape[:-1])
-        return self._normal(rng, shape, math.sqrt((2 if len(shape) == 4 else 1) / inputs))
-
-
-class _Norm(_Drawn):
-    def _weight(self, rng: np.random.Generator, shape: Sequence[int]) -> Array:
-        return rng.uniform(*self.scales, tuple(shape)).astype(np.float32)
-
-
-class _Table(_Drawn):
-    def _weight(self, rng: np.random.Generator, shape: Sequence[int]) -> Array:
-        return self._normal(rng, shape, _EMBEDDING)
-
-
-def _keras_shape(shape: tuple[int, ...], what: str) -> tuple[int, ...]: ...
+        deviation = math.sqrt((2 if len(shape) == 4 else 1) / inputs)
+    return rng.standard_normal(shape, np.float32) * np.float32(deviation)

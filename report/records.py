@@ -69,6 +69,11 @@ def read_records(path: Path) -> list[Record]:
     return in_order(records)
 
 
+def normalise(record: Record) -> Record:
+    """Return a record with every known key; what is not known is None."""
+    return {name: None for name in _FIELDS} | dict(record)
+
+
 def in_order(records: Sequence[Record]) -> list[Record]:
     """Return the records by framework and format, known ones first; otherwise as they came."""
     frameworks, formats = list(FRAMEWORKS), list(FORMATS)
@@ -174,7 +179,7 @@ _FIELDS: dict[str, _Rule] = (
     | _fields(f"one of {', '.join(STATUSES)}", STATUSES.__contains__, "status")
     | _fields("a string", _is_text,
               "model framework format route precision device scenario reason yardstick path "
-              "sha256 runtime runtime_version command started_at shipworthy")
+              "sha256 runtime runtime_version command started_at shipworthy where advice log")
     | _fields("a number of at least 0", _is_number,
               "error_ratio error_ratio_max threshold threshold_max cpu_per_wall export_seconds")
     | _fields("true or false", _is_flag, "python_free")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 
 from rich import box
@@ -34,17 +35,21 @@ _COLUMNS: tuple[_Column, ...] = (
 )
 
 
-def print_table(records: Sequence[Record], console: Console) -> None:
+def print_table(records: Sequence[Record], console: Console, out: str = "") -> None:
     """Print one row a cell, then why cells failed, then the verdict.
 
     A terminal too narrow for the full table gets one without the columns that the route repeats,
     then one with two lines a row, then a small block a cell. A file or a pipe gets the full table,
     without colour and however wide it is.
+
+    Parameters
+    ----------
+    out : the model's folder, for the command that explains a cell; empty tells none.
     """
     rows = [make_row(record) for record in records]
     _print_rows(rows, console)
     console.print()
-    _print_footer(records, console)
+    _print_footer(records, console, out)
 
 
 def _print_rows(rows: Sequence[Row], console: Console) -> None:
@@ -114,7 +119,7 @@ def _print_block(row: Row, console: Console) -> None:
         _print(console, _text(f"  {line}", console))
 
 
-def _print_footer(records: Sequence[Record], console: Console) -> None:
+def _print_footer(records: Sequence[Record], console: Console, out: str) -> None:
     # Long reasons are one line each in a file, where `grep` finds them whole.
     for record in records:
         name = plain(cell_name(record))
@@ -122,6 +127,10 @@ def _print_footer(records: Sequence[Record], console: Console) -> None:
             style = _STYLES[record["status"]]
             line = Text.assemble((record["status"], style), f" {name}: {plain(reason(record))}")
             _print(console, line, wrap=console.is_terminal)
+            if record["status"] == "failed" and out:
+                cell = f"{out}/{record['framework']}/{record['format']}"
+                told = f"  explain: {shlex.join(['shipworthy', 'explain', plain(cell)])}"
+                _print(console, _text(told, console), wrap=False)
             if record["status"] == "failed" and record["command"]:
                 # Never wrapped, so that it can be copied.
                 command = " ".join(plain(record["command"]).split())

@@ -18,6 +18,7 @@ from shipworthy.convert.artifact import (
     write_text,
 )
 from shipworthy.convert.export import read_failure
+from shipworthy.convert.identify import read_notes
 from shipworthy.convert.place import Place
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
@@ -43,7 +44,9 @@ def collect(out: Path) -> list[Record]:
     FolderError : no export was ever asked for here.
     """
     wanted = asked(out)
-    return [_record(out, wanted, cell) for cell in wanted.cells]
+    found = [_record(out, wanted, cell) for cell in wanted.cells]
+    told = read_notes(out)
+    return [record | {"notes": [*told, *(record.get("notes") or [])]} for record in found]
 
 
 def write_records(out: Path, records: Sequence[Mapping[str, Any]]) -> bool:
@@ -63,7 +66,8 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     failure = read_failure(folder)
     if failure is not None:
         route = failure["route"] or record["route"]
-        return record | _failed(failure["reason"], failure["command"]) | {"route": route}
+        told = {name: failure[name] for name in ("where", "advice", "log")}
+        return record | _failed(failure["reason"], failure["command"]) | {"route": route} | told
     try:
         artifact = read_artifact(folder)
         record |= _of_artifact(artifact, out)

@@ -64,7 +64,7 @@ def add(x: Any, y: Any, alpha: Any = 1, *, out: Out) -> Value:
 @aten("sub.Tensor", "sub.Scalar")
 def sub(x: Any, y: Any, alpha: Any = 1, *, out: Out) -> Value:
     """Difference of x and alpha * y."""
-    return elementwise(tf.subtract, x, _scaled(y, alpha, out.dtype), out.dtype)
+    return _uneven(tf.subtract, x, _scaled(y, alpha, out.dtype), out.dtype)
 
 
 @aten("mul.Tensor", "mul.Scalar")
@@ -78,19 +78,42 @@ def mul(x: Any, y: Any, *, out: Out) -> Value:
 @aten("div.Tensor", "div.Scalar")
 def div(x: Any, y: Any, *, out: Out) -> Value:
     """Quotient; of integers, a float."""
-    return elementwise(tf.divide, x, y, out.dtype)
+    return _uneven(tf.divide, x, y, out.dtype)
+
+
+@aten("reciprocal.default")
+def reciprocal(x: Value, *, out: Out) -> Value:
+    """1 / x."""
+    return _uneven(tf.divide, 1, x, out.dtype)
+
+
+def _uneven(function: Callable[..., Tensor], x: Any, y: Any, dtype: Any) -> Value:
+    """Apply a function of two tensors whose order matters.
+
+    TFLite's converter (TensorFlow 2.21) pulls transposes through such a function where the first
+    operand is a single constant, and swaps the operands then: ``1 - transpose(x)`` becomes
+    ``transpose(x - 1)``. One constant a place of the last axis is left alone.
+    """
+    first, second = as_value(x, dtype), as_value(y, dtype)
+    if any(size != 1 for size in first.shape) or second.rank < max(2, first.rank):
+        return elementwise(function, first, second, dtype)
+    size = second.shape[second.order[-1]]
+    places = [size] if isinstance(size, int) and size > 1 else tf.shape(second.tensor)
+    same = tf.broadcast_to(tf.reshape(first.tensor, []), places)
+    return second.like(function(same, second.tensor))
 
 
 @aten("div.Tensor_mode", "div.Scalar_mode")
 def div_mode(x: Any, y: Any, rounding_mode: str | None = None, *, out: Out) -> Value:
     """Quotient, rounded down ("floor") or towards zero ("trunc")."""
     if rounding_mode is None:
-        return elementwise(tf.divide, x, y, out.dtype)
+        return _uneven(tf.divide, x, y, out.dtype)
     if not out.dtype.is_floating:
-        function = tf.math.floordiv if rounding_mode == "floor" else tf.truncatediv
+        function = tf.math.floordiv if rounding_mode == "floor" else _truncated_quotient
         return elementwise(function, x, y, out.dtype)
     if rounding_mode == "trunc":
-        return elementwise(lambda a, b: truncated(a / b), x, y, out.dtype)
+        quotient = _uneven(tf.divide, x, y, out.dtype)
+        return quotient.like(truncated(quotient.tensor))
     return elementwise(_floor_divide, x, y, out.dtype)
 
 
@@ -113,7 +136,34 @@ def fmod(x: Any, y: Any, *, out: Out) -> Value:
 
 
 def _fmod(a: Tensor, b: Tensor) -> Tensor:
-    return tf.raw_ops.TruncateMod(x=a, y=b)
+    # TFLite rounds down only.
+    rest = tf.math.floormod(_size(a), _size(b))
+    return tf.where(a < 0, -rest, rest)
+
+
+def _truncated_quotient(a: Tensor, b: Tensor) -> Tensor:
+    quotient = tf.math.floordiv(_size(a), _size(b))
+    return tf.where((a < 0) != (b < 0), -quotient, quotient)
+
+
+def _size(t: Tensor) -> Tensor:
+    return tf.abs(t) if t.dtype.is_floating else tf.maximum(t, -t)
+
+
+@aten("__lshift__.Scalar", "__lshift__.Tensor", "bitwise_left_shift.Tensor")
+def left_shift(x: Value, places: Any, *, out: Out) -> Value:
+    """Move the bits to the left."""
+    if isinstance(places, int):
+        return elementwise(tf.multiply, x, 2**places, out.dtype)
+    return elementwise(tf.bitwise.left_shift, x, places, out.dtype)
+
+
+@aten("__rshift__.Scalar", "__rshift__.Tensor", "bitwise_right_shift.Tensor")
+def right_shift(x: Value, places: Any, *, out: Out) -> Value:
+    """Move the bits to the right; the sign stays."""
+    if isinstance(places, int):
+        return elementwise(tf.math.floordiv, x, 2**places, out.dtype)
+    return elementwise(tf.bitwise.right_shift, x, places, out.dtype)
 
 
 @aten("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar")

@@ -12,7 +12,7 @@ from shipworthy.convert.bridge.value import Tensor, Value
 # The same function under the same name, in tf.math.
 for _name in (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1",
-    "log", "log1p", "reciprocal", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh",
+    "log", "log1p", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh",
 ):  # fmt: skip
 
     def _unary(x: Value, *, out: Out, _name: str = _name) -> Value:

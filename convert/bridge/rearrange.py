@@ -48,7 +48,7 @@ def _gathered(t: Tensor, rows: int, columns: int) -> Tensor:
     return reshape(t, [batch, height // rows, width // columns, channels * rows * columns])
 
 
-@aten("channel_shuffle.default", "native_channel_shuffle.default")
+@aten("channel_shuffle.default")
 def channel_shuffle(x: Value, groups: int) -> Value:
     """Reorder channels (group, channel) as (channel, group)."""
     t = spatial(x, x.rank - 2, "channel_shuffle")

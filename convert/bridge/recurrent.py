@@ -144,7 +144,7 @@ def _layer(
         ahead, back = tf.split(projected, 2, axis=2)
         projected = tf.stack([ahead, _reversed(back, lengths)], axis=1)
     else:
-        first = [tf.squeeze(state, 0) for state in first]
+        first = [state[0] for state in first]
     y, last = _loop(projected, first, _step(kind, parameters), (steps, rows), lengths)
     if both:
         ahead, back = tf.unstack(y, axis=1)

@@ -119,7 +119,15 @@ def inserted(x: Value, dim: int) -> tuple[Order, int]:
 def squeeze(x: Value, dims: int | Sequence[int]) -> Value:
     """Drop those of the axes that have size 1."""
     drop = [dim for dim in x.dims(dims) if x.shape[dim] == 1] if dims != [] else []
-    return Value(tf.squeeze(x.tensor, x.axes(drop)), without(x.order, drop)) if drop else x
+    return Value(_dropped(x.tensor, x.axes(drop)), without(x.order, drop)) if drop else x
+
+
+def _dropped(tensor: Tensor, axes: Sequence[int]) -> Tensor:
+    """Drop axes of size 1; TFLite's converter fails on `tf.squeeze` behind some transposes."""
+    left = [size for axis, size in enumerate(tensor.shape) if axis not in axes]
+    if left.count(None) < 2:
+        return reshape(tensor, [-1 if size is None else size for size in left])
+    return tensor[tuple(0 if axis in axes else slice(None) for axis in range(len(tensor.shape)))]
 
 
 @aten("unfold.default")

@@ -48,7 +48,7 @@ def _ranked(x: Value, k: Size, dim: int, descending: bool) -> tuple[Value, Value
 
 def _turned(t: Tensor) -> Tensor:
     """Return what is largest where t is smallest; twice is t again."""
-    return -t if t.dtype.is_floating else -1 - t
+    return -t if t.dtype.is_floating else -t - 1
 
 
 @aten("median.dim")

@@ -17,7 +17,11 @@ from typing import Any
 from shipworthy.convert.bridge.problems import op_name, where
 from shipworthy.convert.bridge.program import trace_program
 from shipworthy.convert.calling import keep_names, traced_sizes
-from shipworthy.convert.formats import onnx_from_saved_model  # noqa: F401  registers its hop
+from shipworthy.convert.formats import (  # noqa: F401  registers their hops
+    onnx_from_file,
+    onnx_from_saved_model,
+)
+from shipworthy.convert.formats import onnx_ops
 from shipworthy.convert.formats.onnx_recurrent import fold_weights, translations
 from shipworthy.convert.original import first_line
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
@@ -48,13 +52,14 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
                 opset_version=OPSET_TORCH,
                 input_names=[spec.name for spec in signature.inputs],
                 output_names=[spec.name for spec in signature.outputs],
-                custom_translation_table=translations(),
+                custom_translation_table=onnx_ops.translations() | translations(),
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as e:
             raise UnsupportedModelError(_why(e, traced)) from e
     fold_weights(program.model)
     _name_symbols(program.model, signature)
+    _free_names(program.model)
     weights = (*original.parameters(), *original.buffers())
     external = sum(tensor.nbytes for tensor in weights) > _PROTOBUF_LIMIT_BYTES
     program.save(path, external_data=external)
@@ -106,6 +111,36 @@ def _name_symbols(model: Any, signature: Signature) -> None:
                 size if isinstance(size, int) else _renamed(size.value, names)
                 for size in value.shape
             )
+
+
+def _free_names(model: Any) -> None:
+    """Rename what inside the graph is called like one of its inputs or outputs.
+
+    `torch.onnx` gives inputs and outputs the names it is told, whatever else has them already.
+
+    Parameters
+    ----------
+    model : an `onnx_ir.Model`; is changed.
+    """
+    graph = model.graph
+    shown = {id(value) for value in (*graph.inputs, *graph.outputs)}
+    taken = {value.name for value in (*graph.inputs, *graph.outputs)}
+    inside = [value for node in model.graph.all_nodes() for value in node.outputs]
+    used = {value.name for value in inside} | taken | set(graph.initializers)
+
+    def free(name: str) -> str:
+        while name in used:
+            name += "_"
+        used.add(name)
+        return name
+
+    for value in inside:
+        if value.name in taken and id(value) not in shown:
+            value.name = free(value.name)
+    for name in taken & set(graph.initializers):
+        weight = graph.initializers.pop(name)
+        weight.name = free(name)
+        graph.initializers[weight.name] = weight
 
 
 def _renamed(size: str | None, names: Mapping[str, str]) -> str | None:

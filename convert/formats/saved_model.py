@@ -14,7 +14,7 @@ from typing import Any
 
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.bridge.importer.module import open_parent
-from shipworthy.convert.calling import call_keras, flatten, keep_names, traced_sizes
+from shipworthy.convert.calling import one_by_one, call_keras, flatten, keep_names, traced_sizes
 from shipworthy.convert.routes import Converted, hop
 from shipworthy.models.spec import Signature, Source, synthesise
 
@@ -46,6 +46,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 @hop("onnx", "saved_model", packages=("onnx", "torch", "tensorflow"), server="pytorch")
 def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
     """Import the parent ONNX file into PyTorch and translate that."""
+    source = one_by_one(source)
     return from_pytorch(open_parent(original, source), source, path)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.bridge.importer.module import open_parent
-from shipworthy.convert.calling import adapt_torch, call_keras, example_tensors, traced_sizes
+from shipworthy.convert.calling import one_by_one, adapt_torch, call_keras, example_tensors, traced_sizes
 from shipworthy.convert.layout import clean
 from shipworthy.convert.routes import Converted, hop
 from shipworthy.convert.traceable import follow_sizes
@@ -47,6 +47,7 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
 @hop("onnx", "torchscript", packages=("onnx", "torch"), server="pytorch")
 def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
     """Import the parent ONNX file into PyTorch, trace and freeze it."""
+    source = one_by_one(source)
     return _write(adapt_torch(open_parent(original, source), source.signature), source, path)
 
 

@@ -139,14 +139,14 @@ def no_nan(node: Node) -> Any:
     if node.kind == "MulNoNan":
         x, y = y, x
     zero = tf.equal(x, 0.0)
-    safe = tf.where(zero, tf.ones_like(y), y)
+    safe = tf.where(zero, 1.0, y)
     found = {
         "MulNoNan": lambda: x * safe,
         "Xdivy": lambda: x / safe,
         "Xlog1py": lambda: x * _log1p(safe),
         "Xlogy": lambda: x * tf.math.log(safe),
     }[node.kind]()
-    return tf.where(zero, tf.zeros_like(found), found)
+    return tf.where(zero, 0.0, found)
 
 
 @rule("TruncateMod")
@@ -165,3 +165,14 @@ def truncate_div(node: Node) -> Any:
 
     x, y = node.inputs
     return tf.sign(x) * tf.sign(y) * tf.math.floordiv(tf.abs(x), tf.abs(y))
+
+
+@rule("OnesLike", "ZerosLike", formats=ONNX)
+def filled_like(node: Node) -> Any:
+    """Fill a tensor of the same shape; tf2onnx multiplies by zero, which keeps a NaN."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if x.dtype in (tf.variant, tf.resource, tf.string):
+        return None
+    return tf.fill(tf.shape(x), tf.cast(node.kind == "OnesLike", x.dtype))

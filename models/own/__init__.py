@@ -110,6 +110,21 @@ def declare(
     return TensorSpec(name, dtype, tuple(named), *((0.0, 255.0) if dtype == "uint8" else ()))
 
 
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the names in a file by names of letters, digits and underscores, in order.
+
+    The file may come from anywhere, and names become parts of paths and of programs.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "tensor"
+        plain = f"_{plain}" if plain[0].isdigit() else plain
+        while plain in found:
+            plain += "_"
+        found[plain] = name
+    return found
+
+
 def _axis(position: int, size: int | str | None) -> int | str:
     if isinstance(size, int):
         return size

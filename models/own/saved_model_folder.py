@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.models.given import Given
-from shipworthy.models.own import Opened, OwnModelError, declare
+from shipworthy.models.own import Opened, OwnModelError, declare, plain_names
 from shipworthy.models.spec import Array, TensorSpec
 
 USUAL = "serving_default"
@@ -31,15 +31,24 @@ class LoadedSignature:
     function : the concrete function; takes its inputs by keyword, returns a dict.
     path : the folder.
     key : of the signature.
+
+    Attributes
+    ----------
+    inputs, outputs : canonical name -> key in the signature.
+    specs : key -> `tf.TensorSpec` of every input.
     """
 
     def __init__(self, root: Any, function: Any, path: Path, key: str) -> None:
         self.root, self.function, self.path, self.key = root, function, path, key
-        self.inputs: dict[str, Any] = dict(function.structured_input_signature[1])
+        self.specs: dict[str, Any] = dict(function.structured_input_signature[1])
+        self.inputs = plain_names(self.specs)
+        self.outputs = plain_names(function.structured_outputs)
 
     def __call__(self, tensors: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-        """Call the signature with tensors of these names."""
-        return dict(self.function(**dict(zip(names, tensors, strict=True))))
+        """Call the signature with tensors of these canonical names; return such as well."""
+        keys = [self.inputs[name] for name in names]
+        answer = self.function(**dict(zip(keys, tensors, strict=True)))
+        return {name: answer[key] for name, key in self.outputs.items()}
 
     def call_arrays(self, arrays: Sequence[Array]) -> dict[str, Any]:
         """Call the signature with arrays in the order of its inputs."""
@@ -47,7 +56,7 @@ class LoadedSignature:
 
         names = list(self.inputs)
         tensors = [
-            tf.constant(array, dtype=self.inputs[name].dtype)
+            tf.constant(array, dtype=self.specs[self.inputs[name]].dtype)
             for name, array in zip(names, arrays, strict=True)
         ]
         return self(tensors, names)
@@ -75,7 +84,7 @@ def load(given: Given) -> Opened:
         raise OwnModelError(_why(path, e)) from e
     found = LoadedSignature(root, root.signatures[key], path, key)
     _refuse_python(found)
-    specs = tuple(_declare(given, name, spec) for name, spec in found.inputs.items())
+    specs = tuple(_declare(given, name, found.specs[key]) for name, key in found.inputs.items())
     notes = (f"The signature is {key!r}.",) if len(keys) > 1 or key != USUAL else ()
     return Opened("tensorflow", "saved_model", found, specs=specs, notes=notes, files=(path,))
 

@@ -146,6 +146,10 @@ def grouped(q: Any, k: Any, v: Any) -> Any:
     return F.scaled_dot_product_attention(q, k, v, enable_gqa=True, scale=0.3)
 
 
+def torch_op(name: str) -> Any:
+    return lambda *inputs: getattr(torch, name)(*inputs)
+
+
 def scattered(reduce: str, include_self: bool = True) -> Any:
     return f(
         lambda x, i, y: x.scatter_reduce(1, i, y, reduce=reduce, include_self=include_self)
@@ -265,6 +269,20 @@ CASES: list[tuple[Any, ...]] = [
     ("repeat_interleave", "expand.default", f(lambda x: x.repeat_interleave(3, 1)), "N L"),
     ("one_hot", "eq.Tensor", f(lambda x: F.one_hot(x, 5)), "int64 N L 0..4"),
     ("pool over all", "amax.default", f(over_all), "N L 3"),
+    # What TFLite's converter turns round, and bits.
+    ("one less the rest", "sub.Tensor", f(lambda x: (1 - x.transpose(1, 2)).sum(1)), "N L 3"),
+    ("one over the rest", "reciprocal.default", f(lambda x: 1 / x.transpose(1, 2)), "N L 3 1..2"),
+    ("number over the rest", "div.Tensor",
+     f(lambda x, y: y.sum() / torch.sigmoid(x.transpose(1, 2))), "N L 3", "2"),
+    ("shift left", "__lshift__.Scalar", f(lambda x: x << 3), "int64 N 3 -9..9"),
+    ("shift right", "__rshift__.Scalar", f(lambda x: x >> 1), "int32 N 3 -9..9"),
+    ("shifts by tensors", "__lshift__.Tensor", f(lambda x, y: x << y), "int32 N 3", "int32 3 0..4"),
+    ("shifts right by tensors", "__rshift__.Tensor", f(lambda x, y: x >> y), "int32 N 3",
+     "int32 3 0..4"),
+    ("bitwise left", "bitwise_left_shift.Tensor", f(torch_op("bitwise_left_shift")), "int64 N 3",
+     "int64 3 0..4"),
+    ("bitwise right", "bitwise_right_shift.Tensor", f(torch_op("bitwise_right_shift")),
+     "int64 N 3", "int64 3 0..4"),
     # Products.
     ("einsum of three", "bmm.default", f(lambda x, y: torch.einsum("bik,ij,bjk->b", x, y, x)),
      "N 4 L", "4 4"),

@@ -136,7 +136,7 @@ def rearrangements() -> list[tuple[Any, ...]]:
     shuffle, back = "pixel_shuffle.default", "pixel_unshuffle.default"
     unfold, fold = "im2col.default", "col2im.default"
     return [
-        ("pixel_shuffle", shuffle, f(lambda x: F.pixel_shuffle(x, 2)), "N 12 3 4"),
+        ("pixel_shuffle by 2", shuffle, f(lambda x: F.pixel_shuffle(x, 2)), "N 12 3 4"),
         ("pixel_shuffle one channel", shuffle, f(lambda x: F.pixel_shuffle(x, 3)), "N 9 3 4"),
         ("pixel_shuffle any size", shuffle, f(lambda x: F.pixel_shuffle(x, 2)), "N 8 H W"),
         ("pixel_shuffle behind conv", shuffle,
@@ -162,7 +162,7 @@ def rearrangements() -> list[tuple[Any, ...]]:
             )
         ),
         ("unfold patches", unfold, layer("Unfold", 4, stride=4), "N 3 8 12"),
-        ("unfold any size", unfold, layer("Unfold", 3, padding=1), "N 3 H W"),
+        ("unfold 3 any size", unfold, layer("Unfold", 3, padding=1), "N 3 H W"),
         ("unfold behind conv", unfold,
          lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Unfold(2, stride=2)), "N 3 6 8"),
         *(

@@ -128,8 +128,13 @@ CASES = [
     row("grid sample", "GridSample", IMAGE, "N 5 6 2 -1.2..1.2", _opset=20, _bridge=False),
     row("grid sample border", "GridSample", IMAGE, "N 5 6 2 -1.2..1.2", _opset=20,
         mode="nearest", padding_mode="border", align_corners=1, _bridge=False),
+    row("grid sample cubic", "GridSample", IMAGE, "N 5 6 2 -1.2..1.2", _opset=20, mode="cubic",
+        padding_mode="reflection", _bridge=False, _factor=16),  # the grid's rounding is stretched
     row("affine grid", "AffineGrid", "3 2 3", i(3, 4, 5, 6), _opset=20, _bridge=False),
     row("attention", "Attention", "N 2 L 4", "N 2 L 4", "N 2 L 4", _opset=23, is_causal=1),
+    row("attention mask", "Attention", "N 2 L 4", "N 2 L 4", "N 2 L 4", "L L", _opset=23),
+    row("attention choice", "Attention", "N 2 L 4", "N 2 L 4", "N 2 L 4",
+        np.tri(14, 14, dtype=bool), _opset=23, _bridge=False, _sizes={"L": 14}),
     row("attention flat", "Attention", "N L 8", "N L 4", "N L 4", _opset=23, q_num_heads=4,
         kv_num_heads=2, scale=0.3),
     row("lstm", "LSTM", SEQUENCE, *LSTM_WEIGHTS, hidden_size=5, _outputs=3),
@@ -146,6 +151,10 @@ CASES = [
         direction="bidirectional", _outputs=3),
     row("lstm weights given", "LSTM", SEQUENCE, "1 20 4", "1 20 5", hidden_size=5, _outputs=3,
         _bridge=False),
+    # ONNX Runtime has no kernel for rows first, and ONNX's reference none that is right for two
+    # directions.
+    row("lstm rows first", "LSTM", "N L 4", *LSTM_WEIGHTS, hidden_size=5, layout=1, _outputs=3,
+        _reference=True),
     row("gru", "GRU", SEQUENCE, *GRU_WEIGHTS, hidden_size=5, linear_before_reset=1, _outputs=2),
     row("gru lengths", "GRU", SEQUENCE, *GRU_WEIGHTS, "int32 N 1..8", hidden_size=5,
         linear_before_reset=1, direction="reverse", _outputs=2),
@@ -167,12 +176,15 @@ CASES = [
 for mode in ("nearest", "linear", "cubic"):
     for place in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric",
                   "half_pixel_symmetric"):
+        bridged = mode == "linear" or place in ("half_pixel", "asymmetric")
         CASES.append(
             row(f"resize {mode} {place} factors", "Resize", IMAGE, None, floats(1, 1, 2, 1.5),
-                mode=mode, coordinate_transformation_mode=place, _opset=19, _factor=4))  # fmt: skip
+                mode=mode, coordinate_transformation_mode=place, _opset=19, _factor=4,
+                _bridge=bridged))  # fmt: skip
         CASES.append(
             row(f"resize {mode} {place} sizes", "Resize", "2 3 6 7", None, None, i(2, 3, 9, 5),
-                mode=mode, coordinate_transformation_mode=place, _opset=19, _factor=4))  # fmt: skip
+                mode=mode, coordinate_transformation_mode=place, _opset=19, _factor=4,
+                _bridge=bridged))  # fmt: skip
 CASES += [
     row(f"resize {rounding} {place}", "Resize", IMAGE, None, floats(1, 1, 2, 2),
         nearest_mode=rounding, coordinate_transformation_mode=place)
@@ -191,6 +203,10 @@ CASES += [
     row("resize 3d", "Resize", "N 2 3 H W", None, floats(1, 1, 2, 2, 2), mode="linear",
         _factor=4, _bridge=False),
     row("resize by opset 10", "Resize", IMAGE, floats(1, 1, 2, 2), _opset=10),
+    row("resize smaller by opset 10", "Resize", "N 4 8 6", floats(1, 1, 0.5, 0.5), mode="linear",
+        _opset=10, _factor=4),
+    row("resize nearest smaller by opset 10", "Resize", "N 4 8 10", floats(1, 1, 2, 0.6),
+        _opset=10),
     row("upsample", "Upsample", IMAGE, floats(1, 1, 2, 3), _opset=9),
     row("upsample linear", "Upsample", IMAGE, floats(1, 1, 2, 2), mode="linear", _opset=9,
         _factor=4),

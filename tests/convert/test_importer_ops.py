@@ -23,7 +23,7 @@ OPSET = 17
 # Both sides round: of the result's root mean square, in steps of float32. A wrong constant, window
 # or place gives thousands.
 ALLOWED = 16 * 2.0**-24
-CHUNK = 48
+CHUNK = 24
 
 pytestmark = [
     pytest.mark.matrix,
@@ -107,7 +107,8 @@ class Single:
         self.by_reference = settings.get("_reference", False)
         self.specs = tuple(specs)
         self.arrays = dict(synthesise(Signature(self.specs, ()), SIZES, seed=1))
-        self.traced = dict(synthesise(Signature(self.specs, ()), TRACED, seed=0))
+        traced = TRACED | settings.get("_sizes", {})
+        self.traced = dict(synthesise(Signature(self.specs, ()), traced, seed=0))
         for arrays in (self.arrays, self.traced):
             scalars = iter(settings.get("_scalars", ()))
             for spec in specs:

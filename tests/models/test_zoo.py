@@ -148,7 +148,7 @@ def test_training_happens_once(probe, folder, tmp_path):
     assert (trained / "weights.safetensors").read_bytes() == b"weights"
     result = json.loads((trained / "training.json").read_text())
     assert result["accuracy"] == 1.0
-    assert set(result["tools"]) == {"numpy", "scikit-learn", "torch", "safetensors"}
+    assert set(result["tools"]) == {"numpy", "torch", "safetensors"}
     (folder / "started").unlink()
     assert zoo.trained(probe) == trained
     assert not (folder / "started").exists()
@@ -255,7 +255,7 @@ def test_a_failed_training_says_how_to_repeat_it(probe, capfd):
     assert f"{sys.executable} -m shipworthy.models.train probe pytorch" in str(caught.value)
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert "error: unknown model 'probe'; known: cnn" in captured.err
+    assert "error: unknown model 'probe'; known: bert" in captured.err
 
 
 def test_an_interrupted_parent_stops_the_training(tmp_path):
@@ -284,7 +284,7 @@ def test_an_interrupted_parent_stops_the_training(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["cn", "pytorch"], "error: unknown model 'cn'; known: cnn"),
+        (["cn", "pytorch"], "error: unknown model 'cn'; known: bert"),
         (["cnn", "jax"], "invalid choice: 'jax'"),
         ([], "the following arguments are required: name, framework"),
     ],

@@ -5,7 +5,8 @@ exported by `torch.export` as any other, dynamic axes included.
 
 - `table` : the table, ONNX op -> small function, filled by one file a family of ops.
 - `node` : one node of the graph, its attributes, and what is known of its inputs' shapes.
-- `number` : small values that carry shapes, kept apart from tensors; `size_ops` computes on them.
+- `number` : small values that carry shapes, kept apart from tensors; `size_ops` computes on them,
+  `size_layout` rearranges them.
 - `plan` : reads the graph, folds what is constant, leaves out what nothing needs.
 - `evaluate` : runs nodes. `control` : loops and branches.
 - `module` : the way in, `import_onnx`.

@@ -192,7 +192,8 @@ def _scripted_branch(then: Any, otherwise: Any) -> Any:
     import torch
 
     def choose(condition: torch.Tensor, around: list[torch.Tensor]) -> list[torch.Tensor]:
-        return then(around) if bool(condition) else otherwise(around)
+        found: list[torch.Tensor] = then(around) if bool(condition) else otherwise(around)
+        return found
 
     return torch.jit.script(choose)
 

@@ -11,7 +11,7 @@ from shipworthy.convert.bridge.importer.evaluate import SMALL, Scope, as_tensor,
 from shipworthy.convert.bridge.importer.node import StaticShape
 from shipworthy.convert.bridge.importer.number import Numbers, Tensor, torch
 from shipworthy.convert.bridge.importer.plan import Plan, Planner, reads
-from shipworthy.convert.onnx_file import read_onnx
+from shipworthy.models.onnx_file import read_onnx
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -59,7 +59,7 @@ def import_onnx(
                 f"{path} takes {', '.join(planner.plan.inputs)}; asked for {', '.join(inputs)}"
             )
         planner.plan.inputs = tuple(inputs)
-    return _module_class()(planner.plan, planner.constants).eval()  # type: ignore[no-any-return]
+    return _module_class()(planner.plan, planner.constants).eval()
 
 
 def open_parent(artifact: Artifact, source: Source) -> Module:

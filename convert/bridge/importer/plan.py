@@ -13,8 +13,8 @@ from shipworthy.convert.bridge.importer.evaluate import Scope, run_node
 from shipworthy.convert.bridge.importer.node import Node, StaticShape
 from shipworthy.convert.bridge.importer.number import Numbers, Tensor, torch
 from shipworthy.convert.bridge.importer.table import STANDARD, find_entry, table
-from shipworthy.convert.onnx_file import inputs_of, read_tensor
 from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.models.onnx_file import inputs_of, read_tensor
 
 # A constant that is folded may be this much larger than all it is made from: what is repeated many
 # times is better repeated when the model runs.

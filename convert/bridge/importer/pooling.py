@@ -38,14 +38,14 @@ def max_pool(node: Node, x: Tensor) -> Any:
     if not _fits(one):
         # A window that begins in the padding behind the input does not count, there as here.
         x, pads = padded(x, one, -math.inf), (0,) * one.rank
-    settings = (one.kernel, one.strides, pads, one.dilations, ceil)
+    lists = (one.kernel, one.strides, pads, one.dilations)
     if not places and one.rank == 1:
         # torch.export makes a constant of the length in max_pool1d.
-        flat = [(fill, *setting) for fill, setting in zip((1, 1, 0, 1), settings, strict=False)]
+        flat = [(fill, *given) for fill, given in zip((1, 1, 0, 1), lists, strict=True)]
         return torch.max_pool2d(x.unsqueeze(2), *flat, ceil).squeeze(2).to(dtype)
     if not places:
-        return getattr(torch, f"max_pool{one.rank}d")(x, *settings).to(dtype)
-    y, index = getattr(torch.nn.functional, f"max_pool{one.rank}d_with_indices")(x, *settings)
+        return getattr(torch, f"max_pool{one.rank}d")(x, *lists, ceil).to(dtype)
+    y, index = getattr(torch.nn.functional, f"max_pool{one.rank}d_with_indices")(x, *lists, ceil)
     # PyTorch counts within each channel.
     sizes = node.shape(0, x)
     planes = torch.arange(sizes[0] * sizes[1]).reshape([sizes[0], sizes[1]] + [1] * one.rank)

@@ -25,6 +25,8 @@ from shipworthy.convert.bridge.importer.number import (
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 _NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+# Before opset 11 ONNX did not say how; ONNX Runtime rounds down to enlarge and up to reduce.
+_ONCE = "as before opset 11"
 _COORDINATES = (
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
     "tf_half_pixel_for_nn",
@@ -84,14 +86,14 @@ def resize(
 @onnx_op("Resize", "Upsample", since=9, numbers=(1,))
 def upsample(node: Node, x: Tensor, scales: Numbers) -> Tensor:
     """Resize by factors, counting from the corner."""
-    return _resized(node, x, _axes(node, x, scales, None), "asymmetric", "floor")
+    return _resized(node, x, _axes(node, x, scales, None), "asymmetric", _ONCE)
 
 
 @onnx_op("Upsample", since=7)
 def upsample_by_attribute(node: Node, x: Tensor) -> Tensor:
     """Resize by factors, counting from the corner."""
     scales = Numbers.of(node.get("scales"), torch.float32)
-    return _resized(node, x, _axes(node, x, scales, None), "asymmetric", "floor")
+    return _resized(node, x, _axes(node, x, scales, None), "asymmetric", _ONCE)
 
 
 def _axes(node: Node, x: Tensor, scales: Numbers | None, wanted: Numbers | None) -> list[Axis]:
@@ -156,7 +158,7 @@ def _resized(
     for axis in axes:
         places = _places(axis, coordinates)
         if mode == "nearest":
-            x = x.index_select(axis.dim, _within(_rounded(places, rounding), axis.old))
+            x = x.index_select(axis.dim, _within(_rounded(places, axis, rounding), axis.old))
         elif mode == "linear":
             x = _mixed(x, axis, *_linear(places, axis.old))
         else:
@@ -205,7 +207,7 @@ def _repeats(axes: Sequence[Axis], coordinates: str, rounding: str) -> bool:
     """Tell whether nearest means: every element so many times."""
     whole = all(axis.times is not None and axis.times <= 32 for axis in axes)
     if coordinates in ("asymmetric", "tf_half_pixel_for_nn"):
-        return whole and rounding == "floor"
+        return whole and rounding in ("floor", _ONCE)
     return (
         whole and coordinates in ("half_pixel", "pytorch_half_pixel") and rounding in _NEAREST[:2]
     )
@@ -232,7 +234,9 @@ def _places(axis: Axis, coordinates: str) -> Tensor:
     return middle - 0.5
 
 
-def _rounded(places: Tensor, rounding: str) -> Tensor:
+def _rounded(places: Tensor, axis: Axis, rounding: str) -> Tensor:
+    if rounding == _ONCE:
+        rounding = "ceil" if axis.factor is not None and axis.factor < 1 else "floor"
     if rounding == "round_prefer_floor":
         return torch.ceil(places - 0.5)
     if rounding == "round_prefer_ceil":

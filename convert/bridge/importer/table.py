@@ -105,7 +105,8 @@ def table() -> Mapping[str, Sequence[Entry]]:
 
 def number_functions() -> Mapping[str, Callable[..., Any]]:
     """Return what `on_numbers` registered, by op."""
-    importlib.import_module("shipworthy.convert.bridge.importer.size_ops")
+    for file in ("size_ops", "size_layout"):
+        importlib.import_module(f"shipworthy.convert.bridge.importer.{file}")
     return _NUMBERS
 
 

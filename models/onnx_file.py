@@ -48,7 +48,7 @@ def read_onnx(path: Path) -> Model:
         ``onnx.checker`` says.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if not path.is_file():
         raise OnnxFileError(f"{path} is not a file; give the path of a .onnx file")
@@ -60,9 +60,7 @@ def read_onnx(path: Path) -> Model:
         raise OnnxFileError(
             f"{path} is not an ONNX model: it has no op set or no outputs; export it again"
         )
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _external_file(tensor, path)
+    external_files(model, path)
     try:
         # By path: a model above 2 GB cannot be checked in memory.
         onnx.checker.check_model(str(path))
@@ -85,8 +83,24 @@ def read_tensor(tensor: TensorProto, path: Path) -> np.ndarray[Any, Any]:
 
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         _external_file(tensor, path)
-        return onnx.numpy_helper.to_array(tensor, base_dir=str(path.resolve().parent))
-    return onnx.numpy_helper.to_array(tensor)
+        folder = str(path.resolve().parent)
+        return np.asarray(onnx.numpy_helper.to_array(tensor, base_dir=folder))
+    return np.asarray(onnx.numpy_helper.to_array(tensor))
+
+
+def external_files(model: Model, path: Path) -> list[Path]:
+    """Return the files that hold the weights which lie outside a model's own.
+
+    Raises
+    ------
+    OnnxFileError : one is outside the model's folder, or is not there.
+    """
+    import onnx
+
+    inner = [tensor for f in model.functions for tensor in _of_nodes(f.node)]
+    tensors = [*_tensors(model.graph), *inner]
+    external = [t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
+    return list(dict.fromkeys(_external_file(tensor, path) for tensor in external))
 
 
 def signature_of(path: Path) -> tuple[list[OnnxTensor], list[OnnxTensor]]:
@@ -134,15 +148,21 @@ def _declared(values: Any, path: Path) -> list[OnnxTensor]:
 
 def _tensors(graph: Graph) -> Iterator[TensorProto]:
     yield from graph.initializer
-    for node in graph.node:
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Any) -> Iterator[TensorProto]:
+    for node in nodes:
         for attribute in node.attribute:
             yield from (tensor for tensor in (attribute.t, *attribute.tensors))
             for inner in (attribute.g, *attribute.graphs):
                 yield from _tensors(inner)
 
 
-def _external_file(tensor: TensorProto, path: Path) -> None:
-    """Raise unless a tensor's external data lies in the model's own folder, links followed."""
+def _external_file(tensor: TensorProto, path: Path) -> Path:
+    """Return where a tensor's data lies; raise unless in the model's own folder, links followed."""
     told = {entry.key: entry.value for entry in tensor.external_data}
     folder = path.resolve().parent
     file = (folder / told.get("location", "")).resolve()
@@ -156,3 +176,4 @@ def _external_file(tensor: TensorProto, path: Path) -> None:
             f"{path}: the weights of {tensor.name!r} should lie in {file.name}, which is not "
             "there; keep it beside the model"
         )
+    return folder / told["location"]
