@@ -34,7 +34,7 @@ def command(cell: Path, as_json: bool) -> None:
         known = ", ".join("/".join(one) for one in wanted) or "none"
         raise click.UsageError(f"{out} was not asked for {'/'.join(name)}; its cells are: {known}")
     record = next(r for r in map(normalise, collect(out)) if (r["framework"], r["format"]) == name)
-    if record["log"]:
+    if record.get("log"):
         record = {**record, "log": str(out / record["log"])}
     if as_json:
         click.echo(json.dumps(explain_cell(record), indent=1))

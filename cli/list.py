@@ -7,6 +7,7 @@ import json
 import click
 
 from shipworthy.models import zoo
+from shipworthy.models.spec import Model, Source
 
 
 @click.command()
@@ -19,6 +20,7 @@ def command(as_json: bool) -> None:
             {
                 "name": model.name,
                 "about": model.about,
+                "untrained": model.untrained,
                 "frameworks": {
                     framework: {
                         "trained": zoo.is_trained(source),
@@ -33,7 +35,12 @@ def command(as_json: bool) -> None:
         return
     for model in models:
         states = [
-            f"{framework} ({'trained' if zoo.is_trained(source) else 'not trained yet'})"
-            for framework, source in model.sources.items()
+            f"{framework} ({_state(model, source)})" for framework, source in model.sources.items()
         ]
         click.echo(f"{model.name:12} {model.about}\n{'':12} {', '.join(states)}")
+
+
+def _state(model: Model, source: Source) -> str:
+    if model.untrained:
+        return "untrained"
+    return "trained" if zoo.is_trained(source) else "not trained yet"

@@ -11,17 +11,18 @@ _PLAINER = (
 # The first pattern that a message matches decides.
 _CAUSES: tuple[tuple[str, str], ...] = (
     (
-        r"data-dependent|DataDependent|symbolic `tf\.Tensor`? as a Python `?bool|_local_scalar_dense"
-        r"|OperatorNotAllowedInGraph|not allowed in Graph|symbolic tensor.*Python (bool|float|int)"
-        r"|only 0-dimensional|must be a string or a real number, not '?(Symbolic|Keras|Tensor)",
+        r"data-dependent|DataDependent|symbolic `tf\.Tensor`? as a Python `?bool"
+        r"|_local_scalar_dense|OperatorNotAllowedInGraph|not allowed in Graph"
+        r"|symbolic tensor.*Python (bool|float|int)|only 0-dimensional"
+        r"|must be a string or a real number, not '?(Symbolic|Keras|Tensor)",
         "that line decides by a tensor's value, which an export cannot: compute both sides and "
         "choose with torch.where (keras.ops.where, tf.where), or make the value a plain number in "
         "the constructor",
     ),
     (
         r"[Cc]onstraints? [Vv]iolat|specialized it to be a constant|marked .* as dynamic but",
-        "the model fixes an axis that was called dynamic: no Python loop over it, no int() or len() "
-        "of it, sizes from x.shape only; or make it static with --input name:dtype:SIZE,...",
+        "the model fixes an axis that was called dynamic: no Python loop over it, no int() or "
+        "len() of it, sizes from x.shape only; or make it static with --input name:dtype:SIZE,...",
     ),
     (
         r"\.numpy\(\) is not supported|[Cc]an't call numpy\(\)|NotImplementedError: Cannot convert "
@@ -42,7 +43,8 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"No ONNX function found|No decompositions registered|cannot translate|cannot write aten"
-        r"|ONNX does not have|builtin operators cannot|UnsupportedOperator|no lowering|not implemented",
+        r"|ONNX does not have|builtin operators cannot|UnsupportedOperator|no lowering"
+        r"|not implemented",
         _PLAINER,
     ),
     (r"ComplexFloat|complex(64|128)|view_as_complex",

@@ -157,9 +157,7 @@ def _larger_base(probe: Probe, base: dict[str, int]) -> dict[str, int]:
     return base
 
 
-def _settle_ranges(
-    probe: Probe, base: Mapping[str, int], shown: Mapping[str, TensorSpec]
-) -> str:
+def _settle_ranges(probe: Probe, base: Mapping[str, int], shown: Mapping[str, TensorSpec]) -> str:
     """Narrow ranges to what the example shows until the model runs on drawn values.
 
     Returns
@@ -179,9 +177,7 @@ def _settle_ranges(
     return why
 
 
-def _working_sizes(
-    axis: str, probe: Probe, base: Mapping[str, int]
-) -> tuple[tuple[int, ...], str]:
+def _working_sizes(axis: str, probe: Probe, base: Mapping[str, int]) -> tuple[tuple[int, ...], str]:
     """Return the traced size of an axis and two others that the original takes; why not more."""
     size = base[axis]
     if axis == BATCH:

@@ -120,7 +120,8 @@ def _places() -> tuple[Path, ...]:
 
 def quote(file: str, number: int) -> str:
     """Return ``file:line: code``."""
-    return f"{file}:{number}: {linecache.getline(file, number).strip()}".rstrip(": ")
+    code = linecache.getline(file, number).strip()
+    return f"{file}:{number}" + (f": {code}" if code else "")
 
 
 def trace_notes(caught: Sequence[WarningMessage], signature: Signature) -> tuple[str, ...]:

@@ -63,18 +63,18 @@ class _Folding:
     def run(self) -> int:
         folded = 0
         for node in list(self.graph.node):
-            if node.op in (*_FILTERS, "MatMul") and node.attr["T"].type == _float32():
+            if node.op in (*_FILTERS, "MatMul") and _attribute(node, "T").type == _float32():
                 folded += self._fold(node)
         return folded
 
     def _fold(self, node: Any) -> int:
-        if node.attr["data_format"].s not in (b"", b"NHWC", b"NDHWC"):
+        if _attribute(node, "data_format").s not in (b"", b"NHWC", b"NDHWC"):
             return 0
         filters = self.constant(node.input[1])
         if filters is None:
             return 0
         if node.op == "MatMul":
-            channels = filters.shape[0 if node.attr["transpose_b"].b else 1]
+            channels = filters.shape[0 if _attribute(node, "transpose_b").b else 1]
         else:
             axis = _FILTERS[node.op]
             channels = filters.shape[-1] * (1 if axis else filters.shape[-2])
@@ -115,7 +115,7 @@ class _Folding:
 
     def _step(self, node: Any, read: str, channels: int, rank: int) -> tuple[Any, Any] | None:
         """Return the factor and the offset of one node, or None if it does something else."""
-        if node.attr["T"].type != _float32() and node.op != "Identity":
+        if _attribute(node, "T").type != _float32() and node.op != "Identity":
             return None
         if node.op == "FusedBatchNormV3":
             return self._batch_norm(node)
@@ -134,7 +134,10 @@ class _Folding:
         return 1.0, value
 
     def _batch_norm(self, node: Any) -> tuple[Any, Any] | None:
-        if node.attr["is_training"].b or node.attr["data_format"].s not in (b"", b"NHWC"):
+        if _attribute(node, "is_training").b or _attribute(node, "data_format").s not in (
+            b"",
+            b"NHWC",
+        ):
             return None
         others = [n for r in self.readers[node.name] for n in r.input if n != node.name]
         if any(_node_of(name) == node.name for name in others):  # a statistic is read
@@ -144,7 +147,7 @@ class _Folding:
             return None
         gamma, beta, mean, variance = parts
         assert variance is not None, "all are there"
-        scale = gamma / np.sqrt(variance + node.attr["epsilon"].f)
+        scale = gamma / np.sqrt(variance + _attribute(node, "epsilon").f)
         return scale, beta - mean * scale
 
     def channel_vector(self, name: str, channels: int, rank: int) -> Wide | None:
@@ -168,7 +171,7 @@ class _Folding:
         if node is None or name.startswith("^") or (":" in name and not name.endswith(":0")):
             return None
         if node.op == "Const":
-            if node.attr["dtype"].type != _float32():
+            if _attribute(node, "dtype").type != _float32():
                 return None
             array: npt.NDArray[Any] = make_ndarray(node.attr["value"].tensor)
             return array.astype(np.float64)
@@ -204,7 +207,7 @@ class _Folding:
 
 def _scaled(node: Any, filters: Wide, scale: Wide) -> Wide:
     """Multiply the channels of a filter's result."""
-    if node.op == "MatMul" and node.attr["transpose_b"].b:
+    if node.op == "MatMul" and _attribute(node, "transpose_b").b:
         return filters * scale[:, None]
     if node.op == "DepthwiseConv2dNative":
         return filters * scale.reshape(filters.shape[-2:])
@@ -228,6 +231,13 @@ def prune(graph: Any, outputs: set[str], inputs: set[str]) -> None:
 
 def _node_of(name: str) -> str:
     return name.removeprefix("^").partition(":")[0]
+
+
+def _attribute(node: Any, name: str) -> Any:
+    """Return an attribute, or an empty one: reading a missing one from the map would make it."""
+    from tensorflow.core.framework import attr_value_pb2
+
+    return node.attr[name] if name in node.attr else attr_value_pb2.AttrValue()
 
 
 def _float32() -> int:

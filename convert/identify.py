@@ -55,10 +55,7 @@ def identify(given: Given, out: Path, launch: Launch, timeout: float) -> Subject
         outcome = launch(
             _guess_framework(given),
             "shipworthy.convert.inspection",
-            [
-                str(request), "--cases", str(place.resolve() / "cases"), "--out", str(work),
-                "--timeout", str(timeout),
-            ],  # fmt: skip
+            [str(request), *_options(place, work), "--timeout", str(timeout)],
             log=log,
             timeout=timeout,
             env={"KERAS_BACKEND": "tensorflow"},
@@ -87,6 +84,10 @@ def _guess_framework(given: Given) -> str:
     return "tensorflow" if re.search(r"^\s*(import|from) (keras|tensorflow)", text, re.M) else (
         "pytorch"
     )  # fmt: skip
+
+
+def _options(place: Path, work: Path) -> list[str]:
+    return ["--cases", str(place.resolve() / "cases"), "--out", str(work)]
 
 
 def read_notes(out: Path) -> tuple[str, ...]:

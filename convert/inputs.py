@@ -11,19 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from shipworthy.convert.examples import as_array, cast, check_case, read_npz
 from shipworthy.convert.ranges import example_spec, shown
 from shipworthy.models.arguments import Arguments, describe, rename
 from shipworthy.models.given import Given, GivenError, parse_dynamic, parse_spec
 from shipworthy.models.own import Opened
 from shipworthy.models.own.call import is_array, is_functional, parameters_of
-from shipworthy.models.spec import DTYPES, Array, Arrays, TensorSpec
+from shipworthy.models.spec import Array, Arrays, TensorSpec
 
-_NARROWED = {"float16": "float32", "bfloat16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32"}
 _UNNAMED = re.compile(r"keras_tensor(_\d+)?|arr_\d+")
 
 
@@ -73,7 +71,10 @@ def find_inputs(given: Given, opened: Opened) -> Inputs:
     elif declared or cases:
         cases = _named(cases, [spec.name for spec in declared] or _parameter_names(opened))
         first = next(iter(cases.values()), {})
-        specs = declared or [TensorSpec(n, as_array(n, v).dtype.name, v.shape) for n, v in first.items()]
+        specs = declared or [
+            TensorSpec(name, as_array(name, value).dtype.name, value.shape)
+            for name, value in first.items()
+        ]
         arguments = _by_name(opened, [spec.name for spec in specs])
     else:
         raise GivenError(
@@ -83,7 +84,7 @@ def find_inputs(given: Given, opened: Opened) -> Inputs:
         )
     _check_declared([spec.name for spec in specs], [spec.name for spec in declared], "--input")
     specs = [_override(spec, declared) for spec in specs]
-    cases = {name: _checked(name, arrays, specs, opened, notes) for name, arrays in cases.items()}
+    cases = {name: check_case(name, one, specs, notes) for name, one in cases.items()}
     narrow: dict[str, TensorSpec] = {}
     specs = [_ranged(spec, cases, narrow) for spec in specs]
     dynamic = parse_dynamic(given.dynamic) if given.dynamic is not None else {}
@@ -94,29 +95,6 @@ def find_inputs(given: Given, opened: Opened) -> Inputs:
     return Inputs(tuple(specs), arguments, cases, narrow, notes, tuple(asked))
 
 
-def read_npz(path: Path) -> dict[str, dict[str, Array]]:
-    """Read cases: one with the inputs' names as keys, or several as ``case/input``.
-
-    Raises
-    ------
-    GivenError : no such archive, or one with pickled objects.
-    """
-    found: dict[str, dict[str, Array]] = {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in archive.files:
-                case, slash, name = key.rpartition("/")
-                found.setdefault(case if slash else "real", {})[name] = archive[key]
-    except (OSError, ValueError, EOFError, AttributeError, BadZipFile) as e:
-        raise GivenError(
-            f"--inputs {path} cannot be read as an .npz of plain arrays: {e}. Write it with "
-            "numpy.savez(FILE, name=array, ...), without object arrays"
-        ) from e
-    if not found:
-        raise GivenError(f"--inputs {path} holds no array")
-    return found
-
-
 def _named(cases: dict[str, dict[str, Array]], names: Sequence[str]) -> dict[str, dict[str, Array]]:
     """Name the arrays of a case that `numpy.savez` was given without names, in order."""
     found = {}
@@ -125,36 +103,6 @@ def _named(cases: dict[str, dict[str, Array]], names: Sequence[str]) -> dict[str
         fits = unnamed and len(arrays) <= len(names) and not set(arrays) <= set(names)
         found[case] = dict(zip(names, arrays.values(), strict=False)) if fits else arrays
     return found
-
-
-def as_array(name: str, value: Any) -> Array:
-    """Return an example as an array of an allowed dtype.
-
-    Raises
-    ------
-    GivenError : another dtype, or no value at all.
-    """
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            raise GivenError(_refuse(name, "bfloat16"))
-        value = value.numpy()
-    array = np.asarray(value)
-    if array.dtype.name not in DTYPES:
-        raise GivenError(_refuse(name, array.dtype.name))
-    if not array.size:
-        raise GivenError(
-            f"input {name!r} has no value: its shape is {list(array.shape)}; give an example with "
-            "at least one row"
-        )
-    return array
-
-
-def _refuse(name: str, dtype: str) -> str:
-    better = _NARROWED.get(dtype)
-    dtype = "of strings or objects" if dtype in ("object", "str") or dtype.startswith("str") else dtype
-    told = f"input {name!r} is {dtype}; allowed: {', '.join(DTYPES)}"
-    return f"{told}; give it as {better}" if better else told
 
 
 def _describe(opened: Opened, notes: list[str]) -> tuple[Arguments, dict[str, Array]]:
@@ -181,15 +129,8 @@ def _describe(opened: Opened, notes: list[str]) -> tuple[Arguments, dict[str, Ar
         slip = array.dtype == np.float64 and isinstance(value, np.ndarray | np.generic)
         if dtype is None and slip and not _computes_wide(opened):
             dtype = "float32"
-        arrays[name] = _cast(name, array, dtype or array.dtype.name, notes)
+        arrays[name] = cast(name, array, dtype or array.dtype.name, notes)
     return arguments, arrays
-
-
-def _cast(name: str, array: Array, dtype: str, notes: list[str]) -> Array:
-    if dtype == array.dtype.name:
-        return array
-    notes.append(f"Input {name} was given as {array.dtype.name} and is taken as {dtype}.")
-    return array.astype(dtype)
 
 
 def _parameter_names(opened: Opened, count: int | None = None) -> list[str]:
@@ -272,36 +213,14 @@ def _own_inputs(opened: Opened) -> list[TensorSpec]:
 def _nested(opened: Opened) -> Arguments | None:
     """Return how a Keras model is called whose declared inputs are nested; None for any other."""
     struct = getattr(opened.model, "input", None) if _own_inputs(opened) else None
-    parts = list(struct.values() if isinstance(struct, Mapping) else struct or ()) if isinstance(struct, Mapping | list | tuple) else []
-    if all(is_array(part) for part in parts):
+    if not isinstance(struct, Mapping | list | tuple):
+        return None
+    if all(is_array(part) for part in (struct.values() if isinstance(struct, Mapping) else struct)):
         return None
     arguments, tensors = describe((struct,), {}, ["input"], is_array)
-    names = {id(t): spec.name for t, spec in zip(opened.model.inputs, _own_inputs(opened), strict=True)}
+    own = zip(opened.model.inputs, _own_inputs(opened), strict=True)
+    names = {id(tensor): spec.name for tensor, spec in own}
     return rename(arguments, {name: names[id(tensor)] for name, tensor in tensors.items()})
-
-
-def _checked(
-    case: str, arrays: Arrays, specs: Sequence[TensorSpec], opened: Opened, notes: list[str]
-) -> dict[str, Array]:
-    """Check a case's names and dtypes; NumPy's default numbers become what the model takes."""
-    names = [spec.name for spec in specs]
-    if sorted(arrays) != sorted(names):
-        raise GivenError(
-            f"case {case!r} of --inputs has {', '.join(arrays)}; the model's inputs are "
-            f"{', '.join(names)}"
-        )
-    found = {}
-    for spec in specs:
-        array = as_array(spec.name, arrays[spec.name])
-        wanted = np.dtype(spec.dtype)
-        same = array.dtype.kind == wanted.kind or (array.dtype.kind, wanted.kind) == ("i", "u")
-        if array.dtype != wanted and not (same and np.allclose(array, array.astype(wanted))):
-            raise GivenError(
-                f"case {case!r}: input {spec.name!r} is {array.dtype.name}; the model takes "
-                f"{spec.dtype}, and its values do not all fit"
-            )
-        found[spec.name] = _cast(spec.name, array, spec.dtype, notes)
-    return found
 
 
 def _ranged(

@@ -132,7 +132,8 @@ def _takes(opened: Opened) -> str:
     if opened.kind != "module":
         return ""
     name = "forward" if opened.framework == "pytorch" else "call"
-    shown = ", ".join(str(p.replace(annotation=p.empty)) for p in parameters_of(opened.model).values())
+    taken = parameters_of(opened.model).values()
+    shown = ", ".join(str(p.replace(annotation=p.empty)) for p in taken)
     return f"{name}({shown})" if len(shown) < 300 else ""
 
 
@@ -207,8 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=0.0, help="seconds until it is ended")
     args = parser.parse_args(argv)
     faulthandler.enable()
-    if args.timeout:  # a moment before, so that the log says where it hung
-        faulthandler.dump_traceback_later(max(0.9 * args.timeout, args.timeout - 5))
+    if args.timeout:  # before that, so that the log says where it hangs
+        faulthandler.dump_traceback_later(max(0.5 * args.timeout, args.timeout - 20))
     try:
         given = Given.from_json(json.loads(args.given.read_text()))
         inspect_model(given, args.cases, args.out)

@@ -31,11 +31,18 @@ TRANSPOSITIONS = ("aten::permute", "aten::transpose", "aten::contiguous", "aten:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """How many transpositions and copies there were and are; why the graph was left, if it was."""
+    """How many transpositions and copies there were and are.
+
+    Parameters
+    ----------
+    reason : why the graph was left as it was, if it was.
+    folded : how many BatchNorms went into weights.
+    """
 
     before: int
     after: int
     reason: str = ""
+    folded: int = 0
 
 
 def clean(module: Any, example: Sequence[Any]) -> Cleaned:
@@ -56,15 +63,21 @@ def clean(module: Any, example: Sequence[Any]) -> Cleaned:
     graph = Graph(module, example)
     if kinds := sorted(kind for kind in graph.kinds() if _forbids(kind)):
         return Cleaned(before, before, f"operators that depend on storage: {', '.join(kinds)}")
+    norms = _count_batch_norms(module)
     while _apply_rules(graph):
         graph.sweep()
     _row_major_outputs(graph)
-    return Cleaned(before, count_transpositions(module))
+    folded = norms - _count_batch_norms(module)
+    return Cleaned(before, count_transpositions(module), folded=folded)
 
 
 def count_transpositions(module: Any) -> int:
     """Count the nodes of a module's ``forward`` that transpose, or copy for layout's sake."""
     return sum(node.kind() in TRANSPOSITIONS for node in module.graph.nodes())
+
+
+def _count_batch_norms(module: Any) -> int:
+    return sum(node.kind() == "aten::batch_norm" for node in module.graph.nodes())
 
 
 def _apply_rules(graph: Graph) -> bool:

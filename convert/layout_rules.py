@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shipworthy.convert.fold_batch_norm import fold_batch_norm
 from shipworthy.convert.torch_graph import Fact, Graph, Perm, inverse
 
 Rule = Callable[[Graph, Any], bool]
@@ -262,6 +263,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(_aten("contiguous clone detach alias"), (drop_copy,)),
     **dict.fromkeys(_aten("transpose swapaxes t"), (as_permute,)),
     **dict.fromkeys(_aten("pad constant_pad_nd"), (sink_pad,)),
+    "aten::batch_norm": (fold_batch_norm,),
     "aten::to": (drop_copy, sink_elementwise),
     "aten::view": (as_reshape,),
     "aten::permute": (compose,),

@@ -18,6 +18,10 @@ from shipworthy.models.errors import first_line as first_line
 from shipworthy.models.spec import Array, Arrays, Signature, Source
 
 
+# How TorchScript begins a traceback of its own; what happened is in the last line.
+_INTERPRETER = "The following operation failed in the TorchScript interpreter"
+
+
 class Float64RefusedError(Exception):
     """The original does not run wholly in float64; the message says why."""
 

@@ -74,12 +74,13 @@ class Probe:
 
         Lengths and positions along an axis of 9 go up to 9 or 8; at a size of 6 they must not.
         """
+        less = size - other
         shrunk = [
-            replace(spec, low=min(spec.low or 0, spec.high - (size - other)), high=spec.high - (size - other))
+            replace(spec, low=min(spec.low or 0, spec.high - less), high=spec.high - less)
             if spec.dtype in ("int32", "int64") and spec.high in (size, size - 1)
             else spec
             for spec in self.specs
-        ]  # fmt: skip
+        ]
         if shrunk == self.specs or any((s.low or 0) < 0 for s in shrunk if s not in self.specs):
             return False
         self._before, self.specs = self.specs, shrunk
@@ -135,10 +136,16 @@ def describe_outputs(
                     f"output {name!r} is not there, or has another rank, {at}; exports have one "
                     "form only"
                 )
-        shape = []
+        shape: list[int | str] = []
         for position, here in enumerate(array.shape):
             ends = {axis: answers[name].shape[position] for axis, answers in moved.items()}
             if any(one[name].shape[position] != here for one in again):
+                if position:
+                    raise GivenError(
+                        f"the size of axis {position} of output {name!r} depends on the values of "
+                        "the inputs, so that cases cannot be put together; return all of it with a "
+                        "mask, or pad it to a size that follows from the inputs'"
+                    )
                 probe.notes.append(f"The size of axis {position} of {name} depends on the values.")
                 shape.append(f"{name}_dim_{position}")
             else:

@@ -24,9 +24,11 @@ class WrongUsageError(ShipworthyError):
 
 def first_line(error: BaseException) -> str:
     """Return an exception as one line: its type and the first line of its message that tells."""
-    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(_WRAPPED)]
-    if lines and lines[0] == _IN_USER_CODE:
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    wrapped = [i for i, line in enumerate(lines) if _WRAPPED in line]
+    if wrapped:
+        lines = lines[wrapped[-1] + 1 :]
+    elif lines and lines[0] == _IN_USER_CODE:
         lines = [line for line in lines if _NAMED.match(line)][-1:] or lines
         if _NAMED.match(lines[0]):
             return lines[0]

@@ -77,7 +77,10 @@ class Learner(Protocol):
         """
 
     def run(self, model: Any) -> Callable[..., tuple[Array, ...]]:
-        """Return the model as a function of arrays, for inference; outputs in the model's order."""
+        """Return the model as a function of arrays, for inference.
+
+        Its outputs come in the model's order, those of a dict sorted by their keys.
+        """
 
 
 def open_learner(framework: str, seed: int, title: str) -> Learner:

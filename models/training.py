@@ -88,15 +88,15 @@ class Training:
 
         Returns
         -------
-        The scores, such as ``accuracy`` on the test set (0..1), and ``epochs``, ``seconds``,
-        ``seed``, ``weights`` and ``events`` (names inside the folder).
+        The scores, such as ``accuracy`` on the test set (0..1), and ``epochs``, ``seed``,
+        ``weights`` and ``events`` (names inside the folder), ``seconds`` and ``cpu_seconds``.
 
         Raises
         ------
         TrainingError : the last epoch's weights miss what is required; nothing is written but the
             event files.
         """
-        start = time.monotonic()
+        start, cpu_start = time.monotonic(), time.process_time()
         recipe = self.recipe
         learner = open_learner(self.framework, recipe.seed, f"{self.name} {self.framework}")
         title = f"training {self.name} ({self.framework})"
@@ -113,8 +113,9 @@ class Training:
         weights = FILENAMES[self.framework]
         save_weights(model, self.framework, folder / weights)
         return scores | {
-            "epochs": recipe.epochs, "seconds": round(time.monotonic() - start, 3),
-            "seed": recipe.seed, "weights": weights, "events": EVENTS,
+            "epochs": recipe.epochs, "seed": recipe.seed, "weights": weights, "events": EVENTS,
+            "seconds": round(time.monotonic() - start, 3),
+            "cpu_seconds": round(time.process_time() - cpu_start, 3),
         }  # fmt: skip
 
 

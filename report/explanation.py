@@ -75,7 +75,8 @@ def _judged_advice(record: Record) -> str | None:
         return (
             f"equal in {', '.join(right)}; not in {', '.join(wrong)}: where they differ in size, "
             "the file has kept a size it was made with; where they do not, an operation is "
-            "translated wrongly for those values. `--no-optimize` tells whether an optimisation did it"
+            "translated wrongly for those values. `--no-optimize` tells whether an optimisation "
+            "did it"
         )
     if wrong:
         return (
@@ -95,7 +96,7 @@ def _pass(record: Record) -> dict[str, Any]:
     return {
         "equal": (
             f"{ratio} (yardstick {record['yardstick']}), {len(comparisons)} comparisons of "
-            f"{len(cases)} cases: {', '.join(sorted(cases))}"
+            f"{len(cases)} case{'' if len(cases) == 1 else 's'}: {', '.join(sorted(cases))}"
         ),
         "axes": describe_axes(record),
         "speed": f"p50 {format_ns(p50)} in {record['runtime']}" if latencies else None,
@@ -122,7 +123,8 @@ def explain_lines(record: Record) -> list[str]:
 
 
 def _lay_out(record: Record, found: dict[str, Any], room: dict[str, int]) -> list[str]:
-    title = f"{record['status'].upper()}  {record['framework']} > {record['format']} of {record['model']}"
+    cell = f"{record['framework']} > {record['format']}"
+    title = f"{record['status'].upper()}  {cell} of {record['model']}"
     lines = [plain(title)[:WIDTH]]
     for label in _in_order(found):
         value = found[label]
@@ -157,7 +159,6 @@ def _cut(parts: list[str], most: int) -> list[str]:
 
 
 def _wrap_command(command: str) -> list[str]:
-    parts = textwrap.wrap(
-        " ".join(command.split()), WIDTH - _LABEL - 2, break_long_words=False, break_on_hyphens=False
-    )
+    room = WIDTH - _LABEL - 2
+    parts = textwrap.wrap(command, room, break_long_words=False, break_on_hyphens=False)
     return [f"{part} \\" for part in parts[:-1]] + parts[-1:]

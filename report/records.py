@@ -179,7 +179,7 @@ _FIELDS: dict[str, _Rule] = (
     | _fields(f"one of {', '.join(STATUSES)}", STATUSES.__contains__, "status")
     | _fields("a string", _is_text,
               "model framework format route precision device scenario reason yardstick path "
-              "sha256 runtime runtime_version command started_at shipworthy where advice log")
+              "sha256 runtime runtime_version command started_at shipworthy")
     | _fields("a number of at least 0", _is_number,
               "error_ratio error_ratio_max threshold threshold_max cpu_per_wall export_seconds")
     | _fields("true or false", _is_flag, "python_free")

@@ -13,6 +13,7 @@ ROOMS = ("models", "convert", "serve", "report", "cli")
 FRAMEWORKS = {
     "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "onnxscript", "tf2onnx",
     "litert_torch", "ai_edge_litert", "sklearn", "matplotlib",
+    "gymnasium",
 }  # fmt: skip
 FILES = [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
 

@@ -19,8 +19,12 @@ def elementwise(function: Callable[..., Tensor], x: Any, y: Any, dtype: Any) -> 
     x, y : values, Python numbers, or scalar tensors (sizes known only when the model runs).
     dtype : both are converted to this `tf.DType` first.
     """
-    tensors, order = aligned([as_value(operand, dtype) for operand in (x, y)])
-    return Value(function(*tensors), order)
+    # TFLite computes on narrow integers only if they stand for quantised numbers.
+    wide = tf.int32 if dtype in (tf.uint8, tf.int8, tf.int16) else dtype
+    tensors, order = aligned([as_value(operand, dtype).cast(wide) for operand in (x, y)])
+    result = function(*tensors)
+    narrow = wide != dtype and result.dtype == wide
+    return Value(tf.cast(result, dtype) if narrow else result, order)
 
 
 def as_value(operand: Any, dtype: Any) -> Value:
@@ -186,6 +190,53 @@ def maximum(x: Value, y: Value, *, out: Out) -> Value:
 def minimum(x: Value, y: Value, *, out: Out) -> Value:
     """Return the smaller."""
     return elementwise(tf.minimum, x, y, out.dtype)
+
+
+@aten("fmax.default")
+def fmax(x: Value, y: Value, *, out: Out) -> Value:
+    """Return the larger, and the number of the two where only one is a number."""
+    return elementwise(lambda a, b: tf.maximum(*_numbers(a, b)), x, y, out.dtype)
+
+
+@aten("fmin.default")
+def fmin(x: Value, y: Value, *, out: Out) -> Value:
+    """Return the smaller, and the number of the two where only one is a number."""
+    return elementwise(lambda a, b: tf.minimum(*_numbers(a, b)), x, y, out.dtype)
+
+
+def _numbers(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    return tf.where(a != a, b, a), tf.where(b != b, a, b)
+
+
+@aten("hypot.default")
+def hypot(x: Value, y: Value, *, out: Out) -> Value:
+    """Length of the hypotenuse; both are scaled by the larger, so that no square overflows."""
+
+    def length(a: Tensor, b: Tensor) -> Tensor:
+        high = tf.maximum(tf.abs(a), tf.abs(b))
+        low = tf.minimum(tf.abs(a), tf.abs(b))
+        return high * tf.sqrt(1 + tf.square(tf.math.divide_no_nan(low, high)))
+
+    return elementwise(length, x, y, out.dtype)
+
+
+@aten("copysign.Tensor", "copysign.Scalar")
+def copysign(x: Any, y: Any, *, out: Out) -> Value:
+    """Return x with the sign of y."""
+    return elementwise(
+        lambda a, b: tf.where(_is_negative(b), -tf.abs(a), tf.abs(a)), x, y, out.dtype
+    )
+
+
+@aten("signbit.default")
+def signbit(x: Value) -> Value:
+    """Tell whether the sign is minus, that of a zero too."""
+    return x.like(_is_negative(x.tensor) if x.dtype.is_floating else x.tensor < 0)
+
+
+def _is_negative(t: Tensor) -> Tensor:
+    # Minus zero is told by its reciprocal. A vector of ones, see `_uneven`.
+    return (t < 0) | ((t == 0) & (tf.ones_like(t) / t < 0))
 
 
 @aten("clamp.default", "clamp.Tensor")

@@ -261,6 +261,24 @@ def scatter_reduce(
     return spread.shaped(join[kind.get(reduce, reduce)](old, new))
 
 
+@aten("masked_select.default")
+def masked_select(x: Value, mask: Value) -> Value:
+    """Return the elements where a mask holds, one after the other."""
+    (chosen, values), order = aligned([mask, x])
+    sizes = tf.broadcast_dynamic_shape(tf.shape(chosen), tf.shape(values))
+    wide = [Value(tf.broadcast_to(t, sizes), order).plain for t in (chosen, values)]
+    return index_(Value(tf.reshape(wide[1], [-1])), [Value(tf.reshape(wide[0], [-1]))])
+
+
+@aten("repeat_interleave.Tensor")
+def repeat_interleave(counts: Value, output_size: Size | None = None) -> Value:
+    """Return every place as often as it counts."""
+    ends = tf.cumsum(tf.cast(counts.plain, tf.int32))
+    places = tf.range(ends[-1])
+    before = tf.cast(ends[None, :] <= places[:, None], tf.int32)
+    return Value(tf.cast(tf.reduce_sum(before, axis=1), counts.dtype))
+
+
 @aten("masked_scatter.default")
 def masked_scatter(x: Value, mask: Value, source: Value) -> Value:
     """Write the source's elements, one after the other, to where the mask holds."""
@@ -278,7 +296,7 @@ def nonzero(x: Value) -> Value:
     return Value(tf.where(x.cast(tf.bool).plain))
 
 
-@aten("_embedding_bag.default", "_embedding_bag_forward_only.default")
+@aten("_embedding_bag.default")
 def embedding_bag(
     weight: Value,
     indices: Value,

@@ -109,6 +109,14 @@ def var(
     return squares.like(squares.tensor / divisor)
 
 
+@aten("var_mean.correction")
+def var_mean(
+    x: Value, dims: Dims = None, correction: float | None = None, keepdim: bool = False
+) -> tuple[Value, Value]:
+    """Variance, with a divisor of count - correction, and mean."""
+    return var(x, dims, correction, keepdim), _reduced(x, dims, keepdim, tf.reduce_mean)
+
+
 @aten("linalg_vector_norm.default")
 def vector_norm(
     x: Value, order: float = 2, dims: Dims = None, keepdim: bool = False, dtype: Any = None,

@@ -141,7 +141,7 @@ def _nearest_places(axis: Axis, half: float) -> Any:
     """Return the old place for every new one, with a scale in float32 as PyTorch has."""
     if axis.fixed:
         scale = np.float32(axis.scale)
-        kind = np.float64 if half else np.float32
+        kind: Any = np.float64 if half else np.float32
         places = np.floor((np.arange(axis.new, dtype=kind) + kind(half)) * scale)
         return np.minimum(places.astype(np.int32), axis.old - 1)
     places = tf.floor((tf.cast(tf.range(axis.new), tf.float32) + half) * axis.scale)

@@ -9,6 +9,7 @@ from shipworthy.convert.bridge.lazy import tf
 from shipworthy.convert.bridge.program import Program, export_program
 from shipworthy.convert.bridge.translate import Translation
 from shipworthy.convert.calling import identifiers
+from shipworthy.convert.optimise_saved_model import optimise
 from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.spec import Arrays, Signature, TensorSpec
 
@@ -65,7 +66,12 @@ def _named(spec: TensorSpec, tensor: Any) -> Any:
 
 
 def write_saved_model(
-    module: torch.nn.Module, signature: Signature, example: Arrays, path: Path
+    module: torch.nn.Module,
+    signature: Signature,
+    example: Arrays,
+    path: Path,
+    *,
+    optimize: bool = False,
 ) -> dict[str, Any]:
     """Write a PyTorch module as a SavedModel of native TensorFlow ops.
 
@@ -81,23 +87,27 @@ def write_saved_model(
         `shipworthy.convert.calling` says.
     example : one array an input; named axes of size 2 or more.
     path : the folder to write.
+    optimize : see `shipworthy.convert.optimise_saved_model`.
 
     Returns
     -------
     ``inputs`` and ``outputs``: canonical name -> tensor name in the file (``op:index``);
-    ``ops``: how many ops of each type the graph has; ``variables``: how many there are.
+    ``ops``: how many ops of each type the graph has; ``variables``: how many there are;
+    ``optimized``: what was done to make it faster.
 
     Raises
     ------
     UnsupportedModelError : as for `translate`, or PyTorch cannot trace the module.
     """
     owner, function = translate(export_program(module, signature, example), signature)
+    function, owner.weights, done = optimise(function, owner.weights, wanted=optimize)
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(owner, str(path), signatures=function, options=options)
     return {
         **_native_names(path, signature),
         "ops": count_ops(function),
         "variables": len(owner.weights),
+        "optimized": done,
     }
 
 

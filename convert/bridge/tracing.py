@@ -203,7 +203,8 @@ def _max_pool1d(
         return setting[0] if isinstance(setting, list | tuple) else setting
 
     kernel, step = single(kernel_size), single(stride or kernel_size)
-    pooled = functional.max_pool2d(
+    pool: Any = functional.max_pool2d
+    pooled = pool(
         x.unsqueeze(-2), (1, kernel), (1, step), (0, single(padding)), (1, single(dilation)),
         ceil_mode, return_indices,
     )  # fmt: skip

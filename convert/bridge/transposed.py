@@ -130,7 +130,7 @@ def _interleaved(y: Tensor, stride: Sequence[int], groups: int) -> Tensor:
     if len(stride) == 1:
         return tf.squeeze(_interleaved_image(tf.expand_dims(y, 1), 1, stride[0], groups), 1)
     if len(stride) == 2:
-        return _interleaved_image(y, *stride, groups)
+        return _interleaved_image(y, stride[0], stride[1], groups)
     first, *rest = stride
     y = on_planes(y, lambda planes: _interleaved(planes, rest, groups * first))
     if first == 1:

@@ -20,8 +20,8 @@ from shipworthy.convert.calling import keep_names, traced_sizes
 from shipworthy.convert.formats import (  # noqa: F401  registers their hops
     onnx_from_file,
     onnx_from_saved_model,
+    onnx_ops,
 )
-from shipworthy.convert.formats import onnx_ops
 from shipworthy.convert.formats.onnx_recurrent import fold_weights, translations
 from shipworthy.convert.original import first_line
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop

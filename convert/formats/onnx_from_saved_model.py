@@ -62,8 +62,10 @@ def _run_tf2onnx(prepared: Prepared) -> Any:
                 function.input_signature,
                 opset=OPSET_TF2ONNX,
                 custom_op_handlers={
-                    kind: (_resize_to_sizes, [])
-                    for kind in ("ResizeBilinear", "ResizeNearestNeighbor")
+                    "ResizeBilinear": (_resize_to_sizes, []),
+                    "ResizeNearestNeighbor": (_resize_to_sizes, []),
+                    "Select": (_select, []),
+                    "SelectV2": (_select, []),
                 },
             )
         except Exception as e:
@@ -81,6 +83,14 @@ def _resize_to_sizes(context: Any, node: Any, _name: str, _arguments: Any) -> No
     hidden = context.make_node("Identity", [node.input[1]])
     context.replace_input(node, node.input[1], hidden.output[0], 1)
     Resize.version_11(context, node)
+
+
+def _select(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Choose; tf2onnx adds both sides, one of them times zero, which keeps an infinity as NaN."""
+    from tf2onnx.onnx_opset.controlflow import Select
+
+    node.set_attr("handles_nan", True)
+    Select.version_9(context, node)
 
 
 @contextmanager

@@ -38,7 +38,9 @@ def _cdist(x, y, p, compute_mode):  # type: ignore[no-untyped-def]
         return op.ReduceMax(size, last, keepdims=0)
     if p == 0:
         return op.ReduceSum(op.Sign(size), last, keepdims=0)
-    total = op.ReduceSum(op.Pow(size, op.CastLike(op.Constant(value_float=p), size)), last, keepdims=0)
+    total = op.ReduceSum(
+        op.Pow(size, op.CastLike(op.Constant(value_float=p), size)), last, keepdims=0
+    )
     return op.Pow(total, op.CastLike(op.Constant(value_float=1 / p), total))
 
 

@@ -76,7 +76,9 @@ def _stacked(
         layer = _Projected if len(mine[0]) % 2 else _Layer
         y, final = layer(kind, mine, biases).written(y, first, valid)
         last.append(final)
-    ends = [op.Concat(*parts, axis=0) if layers > 1 else parts[0] for parts in zip(*last, strict=True)]
+    ends = [
+        op.Concat(*parts, axis=0) if layers > 1 else parts[0] for parts in zip(*last, strict=True)
+    ]
     return (op.Transpose(y, perm=[1, 0, 2]) if batch_first else y, *ends)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.bridge.importer.module import open_parent
 from shipworthy.convert.calling import one_by_one, call_keras, flatten, keep_names, traced_sizes
+from shipworthy.convert.optimise_saved_model import optimise
 from shipworthy.convert.routes import Converted, hop
 from shipworthy.models.spec import Signature, Source, synthesise
 
@@ -27,6 +28,7 @@ TAG = "serve"
     "saved_model",
     packages=("torch", "tensorflow"),
     kinds=("module", "exported_program", "torchscript"),
+    optimizes=True,
 )
 def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     """Translate a `torch.nn.Module` operator by operator; see `shipworthy.convert.bridge`."""
@@ -34,8 +36,10 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 
     sizes = traced_sizes(source.signature)
     example = synthesise(source.signature, sizes, seed=0)
-    told = write_saved_model(original, source.signature, example, path)
-    options = {key: told[key] for key in ("ops", "variables")}
+    told = write_saved_model(
+        original, source.signature, example, path, optimize=source.optimize
+    )
+    options = {key: told[key] for key in ("ops", "variables", "optimized")}
     return Converted(
         inputs=told["inputs"],
         outputs=told["outputs"],
@@ -43,7 +47,13 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     )
 
 
-@hop("onnx", "saved_model", packages=("onnx", "torch", "tensorflow"), server="pytorch")
+@hop(
+    "onnx",
+    "saved_model",
+    packages=("onnx", "torch", "tensorflow"),
+    server="pytorch",
+    optimizes=True,
+)
 def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
     """Import the parent ONNX file into PyTorch and translate that."""
     source = one_by_one(source)
@@ -51,16 +61,22 @@ def from_onnx(original: Artifact, source: Source, path: Path) -> Converted:
 
 
 @hop(
-    "tensorflow", "saved_model", packages=("tensorflow", "keras"), kinds=("module", "saved_model")
+    "tensorflow",
+    "saved_model",
+    packages=("tensorflow", "keras"),
+    kinds=("module", "saved_model"),
+    optimizes=True,
 )
 def from_keras(original: Any, source: Source, path: Path) -> Converted:
     """Trace a Keras model, or the chosen signature of a SavedModel, and save what it reads."""
     import tensorflow as tf
 
-    function = _inference(original, source)
+    plain = _inference(original, source)
+    tables = _tables(plain)
+    function, variables, done = optimise(plain, wanted=source.optimize and not tables)
     module = tf.Module()
-    module.weights = list(function.graph.variables)
-    if tables := _tables(function):
+    module.weights = variables
+    if tables:
         module.original = original.root if source.kind == "saved_model" else tables
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
     inputs, outputs = native_names(path)
@@ -69,7 +85,7 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     return Converted(
         inputs={name: inputs[key] for name, key in taken.items()},
         outputs={name: outputs[key] for name, key in given.items()},
-        options={"signature": SIGNATURE, "tag": TAG},
+        options={"signature": SIGNATURE, "tag": TAG, "optimized": done},
     )
 
 

@@ -22,6 +22,7 @@ from shipworthy.convert.calling import (
     keep_names,
 )
 from shipworthy.convert.formats.saved_model import SIGNATURE, TAG
+from shipworthy.convert.formats.tflite_outputs import settle_outputs
 from shipworthy.convert.formats.tflite_reshape import fix_reshapes
 from shipworthy.convert.original import first_line
 from shipworthy.convert.replay_script import unscript
@@ -76,10 +77,12 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
     prepared = prepare(original.path, "tflite", narrow=not _is_wide(source.signature))
     content = _convert(prepared)
     content, count = fix_reshapes(content)
+    content, copied = settle_outputs(content)
     path.write_bytes(content)
     options = {
         "operators": ["TFLITE_BUILTINS"],
         "static_reshapes": count,
+        "copied_outputs": copied,
         "replaced_operators": sorted(prepared.replaced),
     }
     notes = ()

@@ -23,14 +23,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-# A flatbuffer's offsets are 32 bits wide and signed; what is larger keeps its buffers outside.
-LARGEST_BYTES = 2_000_000_000
-# ``data:[ubyte] (force_align: 16)`` in schema.fbs, which flatc's Python writer does not heed.
-ALIGNMENT_BYTES = 16
+from shipworthy.convert.formats.tflite_file import (
+    LARGEST_BYTES,
+    Tree,
+    lies_outside,
+    operator_names,
+    pack,
+)
+
 # This metadata names operators by their places, so that none may go.
 CONTROL_DEPENDENCIES = b"model_control_dependencies"
-
-Tree: TypeAlias = Any  # flatc's classes for schema.fbs carry no types
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,16 @@ def fix_reshapes(content: bytes) -> tuple[bytes, int]:
     if len(content) > LARGEST_BYTES:
         return content, 0
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    if _lies_outside(model) or not model.subgraphs or not model.subgraphs[0].operators:
+    if lies_outside(model) or not model.subgraphs or not model.subgraphs[0].operators:
         return content, 0
-    kinds = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-    # A code above 126 stands in the newer field alone, an old file's in the older one.
-    names = [kinds.get(max(c.builtinCode, c.deprecatedBuiltinCode)) for c in model.operatorCodes]
+    names = operator_names(model)
     computed = _follow(model, names)
     count = _rewrite(model, names, computed)
     if not count:
         return content, 0
     if all(entry.name != CONTROL_DEPENDENCIES for entry in model.metadata or ()):
         _drop_unused(model.subgraphs[0], computed)
-    return _pack(model, len(content)), count
+    return pack(model, len(content)), count
 
 
 def constant_shape(wanted: list[Size], given: list[Size]) -> list[int] | None:
@@ -103,17 +103,6 @@ def constant_shape(wanted: list[Size], given: list[Size]) -> list[int] | None:
         size if size != -1 else -1 if isinstance(asked, Dim) else total // known
         for size, asked in zip(shape, wanted, strict=True)
     ]
-
-
-def _lies_outside(model: Tree) -> bool:
-    """Tell whether data is addressed by its place in the file, or is in another file."""
-    graphs = model.subgraphs or ()
-    return bool(
-        model.externalBuffers
-        or any(buffer.offset or buffer.size for buffer in model.buffers)
-        or any(tensor.externalBuffer for graph in graphs for tensor in graph.tensors)
-        or any(op.largeCustomOptionsOffset for graph in graphs for op in graph.operators or ())
-    )
 
 
 def _follow(model: Tree, names: list[str | None]) -> dict[int, np.ndarray]:
@@ -290,20 +279,3 @@ def _drop_unused(graph: Tree, computed: dict[int, np.ndarray]) -> None:
         else:
             kept.append(op)
     graph.operators = kept[::-1]
-
-
-def _pack(model: Tree, expected_bytes: int) -> bytes:
-    """Write the file, each buffer where the runtime may read it in place."""
-    import flatbuffers  # type: ignore[import-untyped]
-    from ai_edge_litert.schema_py_generated import BufferT
-
-    class Aligned(BufferT):  # type: ignore[misc]
-        def Pack(self, builder: Any) -> int:
-            if self.data is not None:
-                builder.Prep(ALIGNMENT_BYTES, len(self.data))
-            return int(super().Pack(builder))
-
-    model.buffers = [Aligned(buffer.data) for buffer in model.buffers]
-    builder = flatbuffers.Builder(expected_bytes + 65536)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())

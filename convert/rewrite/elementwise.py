@@ -158,21 +158,32 @@ def truncate_mod(node: Node) -> Any:
     return tf.sign(x) * tf.math.floormod(tf.abs(x), tf.abs(y))
 
 
+@rule("FloorDiv", "FloorMod", formats=ONNX)
+def floor_integers(node: Node) -> Any:
+    """Round integers' quotient down; tf2onnx rounds it towards zero, and the rest likewise."""
+    x, y = node.inputs
+    if not x.dtype.is_integer:
+        return None
+    quotient = floor_quotient(x, y)
+    return quotient if node.kind == "FloorDiv" else x - quotient * y
+
+
+def floor_quotient(x: Tensor, y: Tensor) -> Tensor:
+    """Return integers' quotient rounded down, from a division that rounds towards zero."""
+    import tensorflow as tf
+
+    quotient = tf.truncatediv(x, y)
+    too_high = tf.not_equal(quotient * y, x) & tf.not_equal(x < 0, y < 0)
+    return quotient - tf.cast(too_high, x.dtype)
+
+
 @rule("TruncateDiv", formats=ONNX)
 def truncate_div(node: Node) -> Any:
-    """Divide magnitudes, rounding down, and give the sign back."""
+    """Divide floats' magnitudes, rounding down, and give the sign back."""
     import tensorflow as tf
 
     x, y = node.inputs
+    if x.dtype.is_integer:
+        return None
     return tf.sign(x) * tf.sign(y) * tf.math.floordiv(tf.abs(x), tf.abs(y))
 
-
-@rule("OnesLike", "ZerosLike", formats=ONNX)
-def filled_like(node: Node) -> Any:
-    """Fill a tensor of the same shape; tf2onnx multiplies by zero, which keeps a NaN."""
-    import tensorflow as tf
-
-    x = node.inputs[0]
-    if x.dtype in (tf.variant, tf.resource, tf.string):
-        return None
-    return tf.fill(tf.shape(x), tf.cast(node.kind == "OnesLike", x.dtype))

@@ -93,9 +93,12 @@ def lookup(node: Node) -> Any:
     return tf.where(tf.reduce_any(same, -1), found, default)
 
 
-@rule("StridedSlice", formats=ONNX)
+@rule("StridedSlice")
 def slice_with_new_axes(node: Node) -> Any:
-    """Slice first, and add the new axes after: tf2onnx takes some of them for axes of the input."""
+    """Slice first, and add the new axes after.
+
+    tf2onnx takes some of them for axes of the input, TFLite has them for low ranks only.
+    """
     import tensorflow as tf
 
     x, masks = node.inputs[0], {k: node.attributes[k].i for k in node.attributes if "mask" in k}

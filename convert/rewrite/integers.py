@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shipworthy.convert.rewrite.elementwise import floor_quotient
 from shipworthy.convert.rewrite.table import Node, Tensor, rule
 
 ONNX, TFLITE = ("onnx",), ("tflite",)
@@ -55,7 +56,7 @@ def right_shift(node: Node) -> Any:
     import tensorflow as tf
 
     x, places = node.inputs
-    return tf.math.floordiv(x, tf.gather(_powers(x.dtype), places))
+    return floor_quotient(x, tf.gather(_powers(x.dtype), places))
 
 
 def _powers(dtype: Any) -> Tensor:

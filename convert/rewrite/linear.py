@@ -116,7 +116,7 @@ def sum_of_squares(node: Node) -> Any:
     return total if keep else tf.squeeze(total, [first, *rest])
 
 
-@rule("Cumprod", formats=TFLITE)
+@rule("Cumprod")
 def cumprod(node: Node) -> Any:
     """Multiply by what stands 1, 2, 4, ... places before, until all that precedes is in it."""
     import tensorflow as tf

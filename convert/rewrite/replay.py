@@ -39,6 +39,7 @@ class Replay:
     narrow : compute in float32 what the graph computes in float64.
     used : operators that a rule replaced, in order of first use.
     narrowed : names of the operators that computed in float64.
+    prefix : of the names of new operators.
     """
 
     rules: Mapping[str, Rule]
@@ -46,6 +47,7 @@ class Replay:
     narrow: bool
     used: dict[str, str]
     narrowed: list[str]
+    prefix: str = ""
 
 
 def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) -> tuple[Any, Replay]:
@@ -125,7 +127,7 @@ class _Body:
         self.nodes = {node.name: node for node in nodes}
         self.values = values  # lists of outputs by node
         self.uses: dict[str, list[Any]] | None = None
-        self.watched: Callable[[str, Node], None] | None = None
+        self.watched: Callable[[Node], None] | None = None
 
     def get(self, reference: str) -> Any:
         """Return a tensor, computing first what it needs."""
@@ -156,7 +158,7 @@ class _Body:
         readers = self._readers(proto.name) if proto.op in self.told.rules else ()
         node = Node(proto.op, proto.name, inputs, proto.attr, readers)
         if self.watched is not None:
-            self.watched(proto.name, node)
+            self.watched(node)
         if proto.op in CALLS:
             return self._call(proto.attr["f"].func.name, inputs)
         if proto.op in LOOPS:
@@ -167,7 +169,7 @@ class _Body:
         if rule is not None:
             import tensorflow as tf
 
-            with tf.name_scope(f"{proto.name}/"):
+            with tf.name_scope(f"{self.told.prefix}{proto.name}/"):
                 found = _apply(rule, node)
             if found is not None:
                 self.told.used.setdefault(proto.op, proto.name)
@@ -271,7 +273,8 @@ def _create(told: Replay, node: Node) -> list[Any]:
             attributes = narrowed
     graph = tf.compat.v1.get_default_graph()
     inputs = [tf.convert_to_tensor(value) for value in node.inputs]
-    created = graph.create_op(node.kind, inputs, None, name=node.name, attrs=attributes)
+    name = told.prefix + node.name
+    created = graph.create_op(node.kind, inputs, None, name=name, attrs=attributes)
     return list(created.outputs)
 
 
@@ -316,7 +319,7 @@ def _loop(told: Replay, node: Node) -> list[Any]:
     changing = [i for i in range(len(initial)) if i not in unchanged]
     for i in changing:
         if isinstance(initial[i], Reserved):
-            initial[i] = reserve(initial[i], _written(told, names["body"], initial, i))
+            initial[i] = reserve(initial[i], _written(told, node, initial, i))
 
     def whole(state: Sequence[Any]) -> list[Any]:
         given = dict(zip(changing, state, strict=True))
@@ -373,16 +376,18 @@ def _shapes(node: Node, initial: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _written(told: Replay, name: str, initial: Sequence[Any], place: int) -> Any:
+def _written(told: Replay, node: Node, initial: Sequence[Any], place: int) -> Any:
     """Return what the first round writes into a list that is still empty; only its shape counts."""
-    body, results = enter(told, name, initial)
+    body, results = enter(told, node.attributes["body"].func.name, initial)
     seen: list[Any] = []
     own = initial[place]
 
-    def watch(_: str, node: Node) -> None:
-        if node.kind == "TensorListSetItem" and node.inputs[0] is own:
-            seen.append(node.inputs[2])
+    def watch(inner: Node) -> None:
+        if inner.kind == "TensorListSetItem" and inner.inputs[0] is own:
+            seen.append(inner.inputs[2])
 
     body.watched = watch
+    prefix, told.prefix = told.prefix, f"{told.prefix}{node.name}/first_round/"
     body.get(results[place])
+    told.prefix = prefix
     return seen[0] if seen else None

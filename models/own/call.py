@@ -36,8 +36,9 @@ def arrange(function: Callable[..., Any], example: Any) -> Call:
         rest = dict(list(accepted.items())[len(example[0]) :])
         if example[1] and _are_keywords(example[1], rest):
             return tuple(example[0]), dict(example[1])
-    positional = [p for p in accepted.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    star = any(p.kind == p.VAR_POSITIONAL for p in accepted.values())
+    kinds = [p.kind for p in accepted.values()]
+    positional = [k for k in kinds if k.name in ("POSITIONAL_ONLY", "POSITIONAL_OR_KEYWORD")]
+    star = inspect.Parameter.VAR_POSITIONAL in kinds
     if len(positional) == 1 and len(example) > 1 and not star:
         return (example,), {}
     return tuple(example), {}
@@ -52,7 +53,8 @@ def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
         return {"x": inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)}
     keras = written is not function and hasattr(function, "call")
     # Of Keras' own models a mask is no input; of a class of the user's it may be.
-    switches = ("training", "mask") if type(function).__module__.startswith("keras.") else ("training",)
+    own = type(function).__module__.startswith("keras.")
+    switches = ("training", "mask") if own else ("training",)
     return {n: p for n, p in found.items() if not (keras and n in switches)}
 
 

@@ -82,9 +82,17 @@ def _open(path: Path) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as e:  # of many kinds, each about the file
-        lines = [line.strip() for line in str(e).splitlines() if line.strip()]
         raise OwnModelError(
-            f"ONNX Runtime {ort.__version__} does not take {path}: "
-            f"{lines[0] if lines else type(e).__name__}; export it again with standard operators "
-            "and an operator set that is released"
+            f"ONNX Runtime {ort.__version__} does not take {path}: {_told(e)}; export it again "
+            "with standard operators and an operator set that is released"
         ) from e
+
+
+def _told(error: Exception) -> str:
+    """Return what ONNX Runtime says, without where in its own sources it says it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = lines[0] if lines else type(error).__name__
+    for before in ("failed:Fatal error:", "ONNX Runtime only", "failed:"):
+        if before in told:
+            return told[told.index(before) :].removeprefix("failed:").strip()
+    return told

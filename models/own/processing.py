@@ -40,9 +40,7 @@ class _Declared:
     named: bool
 
 
-def process(
-    opened: Opened, declared: Mapping[str, Any], ready: Callable[[Opened], None]
-) -> Opened:
+def process(opened: Opened, declared: Mapping[str, Any], ready: Callable[[Opened], None]) -> Opened:
     """Wrap what is declared around a model, or say that it stays outside.
 
     Parameters
@@ -58,58 +56,73 @@ def process(
     """
     pre, post = (_find(opened.model, declared, name) for name in ("preprocess", "postprocess"))
     wanted = bool(declared.get("inside", True))
-    raw = declared.get("inputs")
-    facts: dict[str, Any] = {}
     notes: list[str] = []
     call: Call | None = None
-    if pre is not None and raw is None:
+    if pre is not None:
+        fed, call, note = _feed(opened, pre, declared.get("inputs"))
+        notes += [note] if note else []
+        opened = fed
+    ready(opened)
+    facts: dict[str, Any] = {}
+    inside: dict[str, Function] = {}
+    for name, one in (("preprocess", pre), ("postprocess", post)):
+        given = call if name == "preprocess" else _after(opened, one)
+        if one is None or given is None:
+            continue
+        if wanted and holds(opened.framework, one.function, given):
+            inside[name] = one.function
+        raw = given if name == "preprocess" else None
+        facts[name] = _facts(one.function, name in inside, raw)
+        notes.append(_note(name, facts[name]))
+    opened = replace(opened, notes=(*opened.notes, *notes), processing=facts)
+    return _wrap(opened, inside, call) if inside else opened
+
+
+def _feed(opened: Opened, pre: _Declared, raw: Any) -> tuple[Opened, Call | None, str]:
+    """Run preprocess on the raw example.
+
+    Returns
+    -------
+    The model with what came out for its example, and the call of preprocess; or the model as it
+    was, None, and why preprocess is not used.
+    """
+    unused = "The model's preprocess was not used: "
+    if raw is None:
         if pre.named:
             raise OwnModelError(
                 'preprocess is declared without "inputs"; give raw example inputs with it'
             )
-        notes.append("The model's preprocess was not used: there are no raw example inputs.")
-        pre = None
-    if pre is not None:
-        call = arrange(pre.function, raw)
-        try:
-            prepared = _run(opened.framework, pre.function, call)
-        except Exception as e:
-            if pre.named:
-                raise
-            notes.append(f"The model's preprocess was not used: it does not take the example ({e}).")
-            pre = None
-        else:
-            args, kwargs = read_example(opened.model, opened.framework, prepared)
-            fed = replace(opened, args=args, kwargs=kwargs)
-            if not pre.named and _is_prepared(opened, fed):
-                notes.append("The model's preprocess was not used: the example is prepared already.")
-                pre = None
-            else:
-                opened = fed
-    ready(opened)
-    inside_pre = inside_post = None
+        return opened, None, f"{unused}there are no raw example inputs."
+    call = arrange(pre.function, raw)
+    try:
+        prepared = _run(opened.framework, pre.function, call)
+    except Exception as e:
+        if pre.named:
+            raise
+        return opened, None, f"{unused}it does not take the example ({e})."
+    args, kwargs = read_example(opened.model, opened.framework, prepared)
+    fed = replace(opened, args=args, kwargs=kwargs)
+    if not pre.named and _is_prepared(opened, fed):
+        return opened, None, f"{unused}the example is prepared already."
+    return fed, call, ""
+
+
+def _after(opened: Opened, post: _Declared | None) -> Call | None:
+    """Return the call of postprocess on what the model answers to its example."""
+    if post is None or opened.args is None:
+        return None
+    return arrange(post.function, _answer(opened))
+
+
+def _wrap(opened: Opened, inside: Mapping[str, Function], call: Call | None) -> Opened:
+    pre, post = inside.get("preprocess"), inside.get("postprocess")
+    whole = make_whole(opened.framework, opened.model, pre, post)
     if pre is not None and call is not None:
-        if wanted and holds(opened.framework, pre.function, call):
-            inside_pre = pre.function
-        facts["preprocess"] = _facts(pre.function, inside_pre, call)
-        notes.append(_note("preprocess", facts["preprocess"]))
-    if post is not None and opened.args is not None:
-        answer = _answer(opened)
-        if wanted and holds(opened.framework, post.function, arrange(post.function, answer)):
-            inside_post = post.function
-        facts["postprocess"] = _facts(post.function, inside_post, None)
-        notes.append(_note("postprocess", facts["postprocess"]))
-    opened = replace(opened, notes=(*opened.notes, *notes), processing=facts)
-    if inside_pre is None and inside_post is None:
-        return opened
-    whole = make_whole(opened.framework, opened.model, inside_pre, inside_post)
-    if inside_pre is not None and call is not None:
         opened = replace(opened, args=call[0], kwargs=call[1])
-    opened = replace(opened, model=whole)
     if opened.framework == "tensorflow":
         args, kwargs = as_tensors("tensorflow", opened.args or (), opened.kwargs or {})
-        whole(*args, **kwargs)
-    return opened
+        whole(*args, **kwargs)  # builds it
+    return replace(opened, model=whole)
 
 
 def _find(model: Any, declared: Mapping[str, Any], name: str) -> _Declared | None:
@@ -171,8 +184,8 @@ def _answer(opened: Opened) -> Any:
         return opened.model(*args, **kwargs)
 
 
-def _facts(function: Function, inside: Function | None, call: Call | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"inside": inside is not None, "source": _source(function)}
+def _facts(function: Function, inside: bool, call: Call | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"inside": inside, "source": _source(function)}
     if call is not None:
         named = dict(zip(_names(function), call[0], strict=False)) | call[1]
         facts["raw"] = [{"name": name, **_spec(value)} for name, value in named.items()]

@@ -180,7 +180,8 @@ def _type(value: Any) -> str:
         return f"a {type(value).__name__}, which was not run"
     bases = {f"{b.__module__.partition('.')[0]}.{b.__name__}" for b in type(value).__mro__}
     if "keras.Layer" in bases:
-        return f"the layer {type(value).__name__} (wrap it: keras.Sequential([keras.Input(...), it]))"
+        name = type(value).__name__
+        return f"the layer {name} (wrap it: keras.Sequential([keras.Input(...), it]))"
     if "tensorflow.AutoTrackable" in bases:
         return (
             f"the TensorFlow module {type(value).__name__} (save it with tf.saved_model.save and "

@@ -6,7 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from shipworthy.models.own.call import Call, arrange, as_tensors, is_array, parameters_of, read_example
+from shipworthy.models.own.call import (
+    Call,
+    arrange,
+    as_tensors,
+    is_array,
+    parameters_of,
+    read_example,
+)
 
 Function = Callable[..., Any]
 
@@ -71,9 +78,7 @@ def _is_tensor(value: Any) -> bool:
     return is_array(value) and type(value).__module__.partition(".")[0] != "numpy"
 
 
-def make_whole(
-    framework: str, model: Any, pre: Function | None, post: Function | None
-) -> Any:
+def make_whole(framework: str, model: Any, pre: Function | None, post: Function | None) -> Any:
     """Return ``post(model(pre(inputs)))`` as a model of the framework."""
     return (_torch_whole if framework == "pytorch" else _keras_whole)(model, pre, post)
 

@@ -115,7 +115,7 @@ def multihead(**settings: Any) -> Any:
     return lambda: Attends(**settings)
 
 
-def Attends(masked: bool = False, **settings: Any) -> Any:  # noqa: N802
+def Attends(masked: bool = False, **settings: Any) -> Any:
     class Run(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
@@ -151,9 +151,7 @@ def torch_op(name: str) -> Any:
 
 
 def scattered(reduce: str, include_self: bool = True) -> Any:
-    return f(
-        lambda x, i, y: x.scatter_reduce(1, i, y, reduce=reduce, include_self=include_self)
-    )
+    return f(lambda x, i, y: x.scatter_reduce(1, i, y, reduce=reduce, include_self=include_self))
 
 
 HEADS = "N 2 L 4"
@@ -220,6 +218,20 @@ CASES: list[tuple[Any, ...]] = [
       for kind in ("sum", "prod", "mean", "amax", "amin") for own in (True, False)),
     ("masked_scatter", "masked_scatter.default",
      f(lambda x, m, y: x.masked_scatter(m, y)), "N 5", "bool 5", "N 9"),
+    ("masked_select", "masked_select.default",
+     f(lambda x, m: x.masked_select(m)), "N 5", "bool 5"),
+    ("repeat_interleave by counts", "repeat_interleave.Tensor",
+     f(lambda x, n: torch.repeat_interleave(x, n, dim=1)), "N 4", "int64 4 0..3"),
+    # Two tensors.
+    ("fmax", "fmax.default", f(lambda x, y: torch.fmax(x, y.sqrt().nan_to_num(9.0))), "N 5",
+     "N 5"),
+    ("fmin of no number", "fmin.default",
+     f(lambda x: torch.fmin(x, torch.tensor([0.1, float("nan"), -3.0]))), "N 3"),
+    ("hypot", "hypot.default", f(lambda x, y: torch.hypot(x, y)), "N 5", "N 5"),
+    ("copysign", "copysign.Tensor", f(lambda x, y: torch.copysign(x, y)), "N 5", "N 5"),
+    ("copysign of a number", "copysign.Scalar", f(lambda x: torch.copysign(x, -0.0)), "N 5"),
+    ("signbit", "signbit.default", f(lambda x: torch.signbit(x.clamp(max=0.0) * 0.0)), "N 5"),
+    ("var_mean", "var_mean.correction", f(lambda x: torch.stack(torch.var_mean(x, 1))), "N 5"),
     # Order.
     ("sort", "sort.default", f(lambda x: x.sort(1)[0]), "N L"),
     ("sort places", "sort.default", f(lambda x: x.sort(1, descending=True)[1]), "N L"),
@@ -252,12 +264,12 @@ CASES: list[tuple[Any, ...]] = [
     ("cumprod of integers", "cumprod.default", f(lambda x: x.cumprod(0)), "int32 5 N 1..3"),
     ("logcumsumexp", "logcumsumexp.default", f(lambda x: x.logcumsumexp(1)), "N 9"),
     ("logcumsumexp of nothing", "logcumsumexp.default",
-     f(lambda x: x.masked_fill(x < 0, float("-inf")).logcumsumexp(1)), "N L"),
+     f(lambda x: x.masked_fill(x < 0, float("-inf")).logcumsumexp(1).exp()), "N L"),
     ("cummax", "cummax.default", f(lambda x: x.cummax(1)[0]), "N L"),
     ("cummax places", "cummax.default", f(lambda x: x.cummax(1)[1]), "int64 N L 0..4"),
     ("cummin", "cummin.default", f(lambda x: x.cummin(0)[1]), "5 N"),
     # Sizes.
-    ("numel", "mul.Tensor", f(lambda x: x * x.numel()), "N 4"),
+    ("times all there are", "mul.Tensor", f(lambda x: x * x.numel()), "N 4"),
     ("item", "_local_scalar_dense.default", f(lambda x, n: x[:, : n.max().item()] * 2), "N 8",
      "int64 N 1..8"),
     ("root of a size", "mul.Tensor", f(lambda x: x * x.shape[1] ** 0.5), "N L"),
@@ -301,7 +313,7 @@ CASES: list[tuple[Any, ...]] = [
     ("bag by offsets padded", "_embedding_bag.default", bag("mean", True, padding_idx=1),
      "int64 7 0..2"),
     # Attention.
-    ("attention", "matmul.default", f(F.scaled_dot_product_attention), HEADS, HEADS, HEADS),
+    ("attention plain", "matmul.default", f(F.scaled_dot_product_attention), HEADS, HEADS, HEADS),
     ("attention causal", "matmul.default", f(causal), HEADS, HEADS, HEADS),
     ("attention grouped", "matmul.default", f(grouped), "N 4 L 4", HEADS, HEADS),
     ("attention masked", "matmul.default",
@@ -327,6 +339,7 @@ CASES: list[tuple[Any, ...]] = [
     ("gru", RNN, made("GRU", 4, 5, batch_first=True), "N L 4"),
     ("gru deep both ways", RNN, made("GRU", 4, 5, 2, bidirectional=True), "L N 4", "4 N 5"),
     ("gru no bias", RNN, made("GRU", 4, 5, bias=False), "7 N 4"),
+    ("packed by length", "empty.memory_format", packed("GRU", True), "12 N 4", "int64 N 1..12"),
     ("gru packed", RNN, packed("GRU", num_layers=2, batch_first=True), "N 12 4",
      "int64 N 1..12"),
     ("rnn tanh", RNN, made("RNN", 4, 5, bidirectional=True), "L N 4"),

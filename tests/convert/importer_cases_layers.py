@@ -172,10 +172,12 @@ CASES = [
     row("dequantise", "DequantizeLinear", "uint8 N 4 3 0..255", c(4, low=0.5),
         np.array([1, 2, 3, 4], np.uint8), axis=1, _opset=13),
     row("quantise dynamically", "DynamicQuantizeLinear", "N 4", _outputs=3, _bridge=False),
-]
+]  # fmt: skip
+PLACES = (
+    "half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric",
+)  # fmt: skip
 for mode in ("nearest", "linear", "cubic"):
-    for place in ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric",
-                  "half_pixel_symmetric"):
+    for place in PLACES:
         bridged = mode == "linear" or place in ("half_pixel", "asymmetric")
         CASES.append(
             row(f"resize {mode} {place} factors", "Resize", IMAGE, None, floats(1, 1, 2, 1.5),
@@ -211,4 +213,4 @@ CASES += [
     row("upsample linear", "Upsample", IMAGE, floats(1, 1, 2, 2), mode="linear", _opset=9,
         _factor=4),
     row("upsample by attribute", "Upsample", IMAGE, scales=[1.0, 1.0, 2.0, 2.0], _opset=7),
-]
+]  # fmt: skip

@@ -115,4 +115,4 @@ CASES = [
     row("log softmax once", "LogSoftmax", SMALL, _opset=11),
     row("hardmax", "Hardmax", SMALL, axis=1, _bridge=False),
     row("hardmax once", "Hardmax", SMALL, _opset=11, _bridge=False),
-]
+]  # fmt: skip

@@ -105,4 +105,4 @@ CASES = [
     row("lower", "Trilu", "N L", upper=0),
     row("one hot", "OneHot", "int64 N L -5..6", np.int64(5), np.array([0.0, 2.0], np.float32)),
     row("one hot first", "OneHot", "int64 N L", i(5), np.array([0, 1], np.int64), axis=0),
-]
+]  # fmt: skip

@@ -23,10 +23,9 @@ def unary(kind: str, given: str = "N 5", formats: tuple[str, ...] = TFLITE) -> t
 
 
 def integer(kind: str, formats: tuple[str, ...], dtype: str = "int32") -> tuple[Any, ...]:
-    def compute(x: Any, y: Any) -> Any:
-        return raw(kind, x=x * 37 - 60, y=y)
-
-    return f"{kind} {dtype}", {kind: formats}, compute, f"{dtype} N 5 0..7", f"{dtype} N 5 1..7"
+    low = 0 if dtype == "uint8" else -100
+    given = f"{dtype} N 5 {low}..200", f"{dtype} N 5 1..7"
+    return f"{kind} {dtype}", {kind: formats}, lambda x, y: raw(kind, x=x, y=y), *given
 
 
 def resize(kind: str, size: Any = (5, 11), **options: Any) -> tuple[Any, ...]:
@@ -112,14 +111,17 @@ CASES: list[tuple[Any, ...]] = [
     ("wide log1p", {"Log1p": BOTH}, lambda x: tf.math.log1p(x), "N 50 -0.9..50"),
     ("gelu stays", {"Erfc": ONNX}, lambda x: tf.nn.gelu(x), "N 5"),
     ("normal cdf", {"Erfc": BOTH}, lambda x: 0.5 * tf.math.erfc(-x * 0.5**0.5), "N 5"),
-    ("like", {"OnesLike": ONNX, "ZerosLike": ONNX},
-     lambda x: tf.ones_like(1 / tf.nn.relu(x)) - tf.zeros_like(tf.math.log(x)), "N 5"),
     ("Xlogy", {"Xlogy": BOTH}, lambda x, y: tf.math.xlogy(tf.nn.relu(x), y), "N 5", "N 5 0..1"),
     ("Xlog1py", {"Xlog1py": BOTH}, lambda x, y: tf.math.xlog1py(x, y), "N 5", "N 5 0..1"),
     ("Xdivy", {"Xdivy": BOTH}, lambda x, y: tf.math.xdivy(tf.nn.relu(x), y), "N 5", "N 5"),
     ("MulNoNan", {"MulNoNan": BOTH},
      lambda x, y: tf.math.multiply_no_nan(1 / tf.nn.relu(x), tf.nn.relu(x) * y), "N 5", "N 5"),
     integer("TruncateMod", BOTH),
+    integer("TruncateDiv", ()),
+    integer("FloorMod", ONNX),
+    integer("FloorMod", ONNX, "int64"),
+    integer("FloorDiv", ONNX),
+    ("floor of floats", {}, lambda x, y: tf.stack([x // y, x % y]), "N 5", "N 5 -3..-1"),
     ("truncate", {"TruncateDiv": ONNX}, lambda x, y: tf.truncatediv(x, y), "N 5", "N 5 0.2..1"),
     integer("BitwiseAnd", TFLITE),
     integer("BitwiseAnd", TFLITE, "uint8"),
@@ -145,8 +147,8 @@ CASES: list[tuple[Any, ...]] = [
     ("sum of squares", {"Sum": TFLITE}, lambda x: tf.math.l2_normalize(x), "N 5"),
     ("sum of squares, outer axes", {"Sum": TFLITE},
      lambda x: tf.math.l2_normalize(x, axis=[0, 2]), "N 4 5"),
-    ("Cumprod", {"Cumprod": TFLITE}, lambda x: tf.math.cumprod(x, 1), "N 7"),
-    ("cumprod before, backwards", {"Cumprod": TFLITE},
+    ("Cumprod", {"Cumprod": BOTH}, lambda x: tf.math.cumprod(x, 1), "N 7"),
+    ("cumprod before, backwards", {"Cumprod": BOTH},
      lambda x: tf.math.cumprod(x, -1, exclusive=True, reverse=True), "N 3 6"),
     ("Roll", {"Roll": TFLITE}, lambda x: tf.roll(x, [1, -2, 9], [0, 2, 1]), "N 4 5"),
     ("Bucketize", {"Bucketize": ONNX},
@@ -165,7 +167,7 @@ CASES: list[tuple[Any, ...]] = [
     ("bincount, binary", {"DenseBincount": BOTH},
      lambda x: tf.math.bincount(x, minlength=9, maxlength=9, axis=-1, binary_output=True),
      "int32 N 5"),
-    ("StridedSlice", {"StridedSlice": ONNX},
+    ("StridedSlice", {"StridedSlice": BOTH},
      lambda x: x[:, ::-2, tf.newaxis, ..., 1:, tf.newaxis, 1], "N 5 3 4 6"),
     ("Einsum", {"Einsum": BOTH}, lambda x: tf.einsum("bii->bi", x), "N 5 5"),
     ("einsum, ellipsis", {"Einsum": BOTH},

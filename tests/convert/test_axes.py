@@ -18,7 +18,9 @@ from shipworthy.models.spec import Array, Arrays, Signature, Source, TensorSpec
 Function = Callable[..., Any]
 
 
-def look(function: Function, *, dynamic: Mapping[str, tuple[Any, ...]] | None = None, **example: Array) -> Any:
+def look(
+    function: Function, *, dynamic: Mapping[str, tuple[Any, ...]] | None = None, **example: Array
+) -> Any:
     """Find the axes of a function of arrays, from one example."""
 
     def answer(arrays: Arrays) -> dict[str, Array]:
@@ -141,7 +143,9 @@ def test_sizes_that_depend_on_values_have_names_of_their_own() -> None:
 
 
 def test_an_original_that_does_not_run_is_shown_as_it_was_called() -> None:
-    with pytest.raises(GivenError, match=r"called with \(ids: int64\[2\] in 3..7\): IndexError.*f\("):
+    with pytest.raises(
+        GivenError, match=r"called with \(ids: int64\[2\] in 3..7\): IndexError.*f\("
+    ):
         look(lambda ids: np.zeros(5)[ids], ids=np.array([3, 7]))
 
 

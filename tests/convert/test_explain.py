@@ -64,7 +64,8 @@ def test_packages_and_this_project_are_not_the_users(net: Path) -> None:
 
 
 def test_a_dump_of_frames_has_the_innermost_first(net: Path) -> None:
-    dump = f'Thread 0x1 (most recent call first):\n  File "{net}", line 4 in f\n  File "{net}", line 1 in g'
+    frames = [f'  File "{net}", line 4 in f', f'  File "{net}", line 1 in g']
+    dump = "\n".join(["Thread 0x1 (most recent call first):", *frames])
     assert first_own(dump).startswith(f"{net}:4")
     assert last_own(dump).startswith(f"{net}:1")
 
@@ -110,8 +111,11 @@ def test_advice_goes_by_the_cause(text: str, told: str) -> None:
     ("text", "line"),
     [
         ("\n one\n two", "ValueError: one"),
-        ("Exception encountered when calling Net.call().\n\n\x1b[1mbad thing\x1b[0m\n", "ValueError: bad thing"),
-        ("in user code:\n\n  File \"x.py\", line 1\n    f()\n\n    TypeError: no\n", "TypeError: no"),
+        (
+            "Exception encountered when calling Net.call().\n\n\x1b[1mbad thing\x1b[0m\n",
+            "ValueError: bad thing",
+        ),
+        ('in user code:\n\n  File "x.py", line 1\n    f()\n\n    TypeError: no\n', "TypeError: no"),
         ("", "ValueError: no message"),
     ],
 )
@@ -127,7 +131,9 @@ def test_what_was_decided_while_tracing_is_a_note(net: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for file in (str(net), str(net), pytest.__file__):
-            warnings.warn_explicit("Converting a tensor to a Python boolean", TracerWarning, file, 4)
+            warnings.warn_explicit(
+                "Converting a tensor to a Python boolean", TracerWarning, file, 4
+            )
     dynamic = Signature((TensorSpec("x", "float32", ("batch", 3)),), ())
     (note,) = trace_notes(caught, dynamic)
     assert f"{net}:4: if x.sum() > 0:" in note

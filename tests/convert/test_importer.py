@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shipworthy.convert.routes import UnsupportedModelError
-from shipworthy.models.spec import Signature, TensorSpec, synthesise
+from shipworthy.models.spec import Signature, Source, TensorSpec, synthesise
 
 pytestmark = [
     pytest.mark.matrix,
@@ -415,10 +415,8 @@ def test_each_hop_from_onnx_keeps_the_batch(tmp_path: Path, external: bool) -> N
         (TensorSpec("scores", "float32", ("batch", 7)),),
     )
     names = {"inputs": {"image": "image.in", "ids": "ids"}, "outputs": {"scores": scores}}
-    parent, source = (
-        SimpleNamespace(path=path, native_names=names),
-        SimpleNamespace(signature=signature),
-    )
+    parent: Any = SimpleNamespace(path=path, native_names=names)
+    source = Source("m", "tensorflow", signature, build=lambda: None)
     told = torchscript.from_onnx(parent, source, tmp_path / "m.pt")
     assert told.inputs == {"image": "image", "ids": "ids"}
     told = saved_model.from_onnx(parent, source, tmp_path / "saved")

@@ -148,9 +148,7 @@ def test_onnx_refuses_a_packed_projection(tmp_path: Path) -> None:
 def checked(self: Any, x: Any) -> Any:
     assert x.shape[1] <= 64, "too long"
     if x.shape[1] > 32:
-        raise ValueError(
-            f"{x.shape[1]} is too long"
-        )
+        raise ValueError(f"{x.shape[1]} is too long")
     torch._check(x.shape[1] < 50)
     return x * 2
 

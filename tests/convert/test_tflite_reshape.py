@@ -358,5 +358,7 @@ def test_the_hop_rewrites_and_records_the_count(folder, name, count):
             "signature": "serving_default",
             "operators": ["TFLITE_BUILTINS"],
             "static_reshapes": count,
+            "copied_outputs": 0,
+            "replaced_operators": [],
         },
     }

@@ -1,7 +1,7 @@
 """PyTorch models over sequences, tables and indices, as people write them.
 
-Every factory returns ``(model, example inputs)`` at batch 2. `DYNAMIC` names the axes other than the
-batch that may change, `RANGES` what integers mean.
+Every factory returns ``(model, example inputs)`` at batch 2. `DYNAMIC` names the axes other than
+the batch that may change, `RANGES` what integers mean.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ class Gpt(nn.Module):
         self.attentions = nn.ModuleList(CausalSelfAttention() for _ in range(2))
         self.mlps = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(approximate="tanh"), nn.Linear(4 * WIDTH, WIDTH)
+                nn.Linear(WIDTH, 4 * WIDTH),
+                nn.GELU(approximate="tanh"),
+                nn.Linear(4 * WIDTH, WIDTH),
             )
             for _ in range(2)
         )
@@ -147,7 +149,7 @@ class Gpt(nn.Module):
         self.head.weight = self.wte.weight
 
     def forward(self, idx: Tensor) -> Tensor:
-        b, t = idx.size()
+        _, t = idx.size()
         assert t <= self.block_size, f"cannot forward {t} tokens, block size is {self.block_size}"
         x = self.wte(idx) + self.wpe(torch.arange(0, t, dtype=torch.long, device=idx.device))
         for i, (attention, mlp) in enumerate(zip(self.attentions, self.mlps, strict=True)):
@@ -535,7 +537,7 @@ class Tabular(nn.Module):
         self.register_buffer("scale", torch.rand(5) + 0.5)
         self.register_buffer("edges", torch.tensor([-1.0, 0.0, 1.0]))
         self.net = nn.Sequential(
-            nn.Linear(5 + 7 + 4, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.2), nn.Linear(24, 3)
+            nn.Linear(16, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.2), nn.Linear(24, 3)
         )
 
     def forward(self, numeric: Tensor, category: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ def test_what_is_no_tensor_is_left_out_and_told() -> None:
 
 
 def test_what_cannot_be_handed_over_is_refused() -> None:
-    with pytest.raises(TypeError, match="'x' is a builtins.set"):
+    with pytest.raises(TypeError, match=r"'x' is a builtins\.set"):
         describe(({1, 2},), {}, ["x"], is_array)
     with pytest.raises(TypeError, match="key 1"):
         describe(({1: A},), {}, ["x"], is_array)

@@ -23,7 +23,7 @@ def _clean_imports() -> Iterator[None]:
     yield
     sys.path[:] = path
     for name in set(sys.modules) - modules:
-        if not name.partition(".")[0] in ("torch", "keras", "tensorflow", "numpy"):
+        if name.partition(".")[0] not in ("torch", "keras", "tensorflow", "numpy"):
             del sys.modules[name]
 
 
@@ -203,7 +203,10 @@ PROCESSED = """
     RAW = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     def plain(pixels): return (pixels.transpose(0, 3, 1, 2) / 255 - 0.5).astype(np.float32)
 
-    def inside(): return {"model": Net(), "inputs": RAW, "preprocess": Scale(), "postprocess": torch.sigmoid}
+    def inside():
+        return {
+            "model": Net(), "inputs": RAW, "preprocess": Scale(), "postprocess": torch.sigmoid,
+        }
     def outside(): return {"model": Net(), "inputs": RAW, "preprocess": plain}
     def asked_out(): return {"model": Net(), "inputs": RAW, "preprocess": Scale(), "inside": False}
     def no_raw(): return {"model": Net(), "preprocess": plain}

@@ -86,7 +86,9 @@ for name, source in sources.items():
     facts[name] = {
         "score": source.task.score(single),
         "sizes": sizes(model),
-        "dtypes": [sorted({str(o.dtype) for o in outputs.values()}) for outputs in (single, double)],
+        "dtypes": [
+            sorted({str(o.dtype) for o in outputs.values()}) for outputs in (single, double)
+        ],
         "double_error": max(float(np.abs(single[o] - double[o]).max()) for o in single),
         "seen_as_float32": max(
             float(np.abs(o - o.astype(np.float32)).max()) for o in double.values()
@@ -214,7 +216,7 @@ def test_reaches_what_its_recipe_requires(measured, name, framework):
     assert facts["score"] >= recipe.required
     if source.task.metric == recipe.metric:
         assert facts["score"] == pytest.approx(result[recipe.metric], rel=1e-5)
-    assert result["seconds"] < 60  # 20 s on two free cores; these may be busy
+    assert 0 < result["cpu_seconds"] < 40  # half of it here; another machine may be slower
     assert (trained_folder(name, framework) / result["weights"]).is_file()
 
 

@@ -16,8 +16,8 @@ from shipworthy.convert.bridge.importer.number import (
 from shipworthy.convert.bridge.importer.table import onnx_op
 
 _NOT_EXPORTED = (
-    "torch.export cannot record it: what depends on it becomes a SavedModel or a TFLite file only "
-    "from the model it was exported from; TorchScript and ONNX can hold it"
+    "the bridge to TensorFlow does not translate ONNX's loops and branches. TorchScript and ONNX "
+    "can hold it; for a SavedModel or a TFLite file start from the model it was exported from"
 )
 
 

@@ -63,13 +63,31 @@ def import_onnx(
 
 
 def open_parent(artifact: Artifact, source: Source) -> Module:
-    """Return `import_onnx` of an ONNX artifact, in the order of the source's signature."""
+    """Return `import_onnx` of an ONNX artifact; it answers in a dict by canonical name.
+
+    A tuple would be ambiguous: its places have names too (``output_0``), which may be those of
+    other outputs.
+    """
     names = artifact.native_names
-    return import_onnx(
+    outputs = [spec.name for spec in source.signature.outputs]
+    imported = import_onnx(
         artifact.path,
         [names["inputs"][spec.name] for spec in source.signature.inputs],
-        [names["outputs"][spec.name] for spec in source.signature.outputs],
+        [names["outputs"][name] for name in outputs],
     )
+
+    class Named(torch.nn.Module):  # type: ignore[misc]
+        """An ONNX graph whose outputs have the names of the signature."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.graph = imported
+
+        def forward(self, *tensors: Tensor) -> dict[str, Tensor]:
+            results = self.graph(*tensors)
+            return dict(zip(outputs, results if len(outputs) > 1 else [results], strict=True))
+
+    return Named().eval()
 
 
 def _choose(values: Any, wanted: Sequence[str] | None, path: Path) -> None:
