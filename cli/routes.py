@@ -29,7 +29,7 @@ def command(from_: str | None, to: str | None, as_json: bool) -> None:
         }
         for framework in ((from_,) if from_ else FRAMEWORKS)
         for format_ in ((to,) if to else FORMATS)
-        for number, route in enumerate(find_routes(framework, format_))
+        for number, route in enumerate(find_routes(framework, format_, _kind(framework)))
     ]
     if as_json:
         click.echo(json.dumps({"routes": found, "hops": list(hops())}, indent=1))
@@ -42,3 +42,8 @@ def command(from_: str | None, to: str | None, as_json: bool) -> None:
         packages = ", ".join(row["packages"])  # type: ignore[arg-type]
         click.echo(f"{mark} {row['route']:{width}}  {packages}")
     click.echo("\n* taken by export", err=True)
+
+
+def _kind(framework: str) -> str:
+    """Return the kind of source whose routes are shown: an ONNX model is a file always."""
+    return "onnx" if framework == "onnx" else "module"

@@ -1,9 +1,9 @@
-"""Makes a TensorFlow function ready for inference: BatchNorm in the weights, constants for variables.
+"""Makes a TensorFlow function ready for inference: BatchNorm folded, constants for variables.
 
-TensorFlow fuses a convolution with its bias and activation, and keeps its filter in its kernel's own
-layout, only where the filter is a constant: a variable might be assigned between two runs. Constants
-stand in the graph, of which TensorFlow makes a dozen copies while it loads; large models therefore
-keep their weights in variables, BatchNorm folded in.
+TensorFlow fuses a convolution with its bias and activation, and keeps its filter in the layout of
+its kernel, only where the filter is a constant: a variable might be assigned between two runs.
+Constants stand in the graph, of which TensorFlow makes a dozen copies while it loads; large models
+therefore keep their weights in variables, BatchNorm folded in.
 """
 
 from __future__ import annotations

@@ -1,35 +1,40 @@
 """Chooses the fastest of several equivalent TorchScript files, by running them.
 
-The forms are *frozen* (weights are constants, BatchNorm is folded, no layout churn) and *packed*
-(`shipworthy.convert.optimise_convolutions`). They are timed as they ship: saved, loaded, one thread,
-batch 1, in turn. What counts is the processor's time, which other work on the machine disturbs
-less than the clock's.
+Every form is frozen: weights are constants, BatchNorm is folded, no layout churn. Two steps may
+follow, each kept only if it makes the file faster: *channels_last* (inputs are brought into that
+memory format, once) and *packed* (`shipworthy.convert.optimise_convolutions`). Files are timed as
+they ship: saved, loaded, one thread, batch 1, in turn. What counts is the processor's time, which
+other work on the machine disturbs less than the clock's.
 
-A third form was measured and is not used: oneDNN's graph compiler
-(``torch::jit::RegisterLlgaFuseGraph::setEnabled``) is up to a fifth faster than *packed* where the
-sizes never change. But it compiles every new set of sizes anew, for tenths of a second each, gives up
-after a dozen of them and is slower than *frozen* from then on; and it is a switch of the program
+Another form was measured and is not used: oneDNN's graph compiler
+(``torch::jit::RegisterLlgaFuseGraph::setEnabled``) is up to a fifth faster than *packed* where
+sizes never change. But it compiles every new set of sizes anew, for tenths of a second each, gives
+up after a dozen of them and is slower than *frozen* from then on; and it is a switch of the program
 that loads the file, not a part of the file.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from shipworthy.convert.layout_rules import CONVOLUTIONS
 from shipworthy.convert.optimise_convolutions import can_pack, pack
+from shipworthy.convert.torch_graph import Graph
 
 LEAST_GAIN = 0.03
+MOST_BYTES = 2**28  # two copies of the weights are held while forms are compared
+_CHANNELS_LAST = 2  # c10::MemoryFormat::ChannelsLast
 _ROUNDS = 5
-_MOST_SECONDS = 2.0
+_MOST_SECONDS = 1.5
 _LEAST_SECONDS_EACH = 0.002
-MOST_BYTES = 2**28  # a second copy of the weights is held while the forms are compared
 
 
 def keep_fastest(path: Path, example: Sequence[Any], single: Sequence[Any]) -> dict[str, Any]:
-    """Replace a frozen file by its packed form if that is faster; return what was found.
+    """Replace a frozen file by a faster form of it; return what was found, for the manifest.
 
     Parameters
     ----------
@@ -38,43 +43,65 @@ def keep_fastest(path: Path, example: Sequence[Any], single: Sequence[Any]) -> d
     example : the tensors it was traced on.
     single : tensors of batch 1 to time it with.
     """
-    if not can_pack() or path.stat().st_size > MOST_BYTES:
-        return {"kept": "frozen"}
-    other = path.with_name(f".packed-{path.name}")
-    try:
-        found = _packed(path, other, example)
-        if found is None:
-            return {"kept": "frozen"}
-        seconds = measure({"frozen": path, "packed": other}, single)
-        faster = seconds["packed"] < seconds["frozen"] * (1 - LEAST_GAIN)
-        if faster:
-            other.replace(path)
-        told = {name: round(value * 1000, 4) for name, value in seconds.items()}
-        return {"kept": "packed" if faster else "frozen", "forms_cpu_ms": told, "packed": found}
-    except RuntimeError as e:
-        # The packed form is a matter of speed alone; whatever PyTorch says of it, the other is right.
-        return {"kept": "frozen", "packing_failed": str(e).strip().splitlines()[0]}
-    finally:
-        other.unlink(missing_ok=True)
-
-
-def _packed(path: Path, other: Path, example: Sequence[Any]) -> dict[str, int] | None:
-    """Write the packed form; return what was packed, or None if there was nothing."""
     import torch
 
-    module = torch.jit.load(path)
+    told: dict[str, Any] = {"steps": []}
+    if path.stat().st_size > MOST_BYTES:
+        return told
+    other = path.with_name(f".other-{path.name}")
+    try:
+        for name, change in _STEPS.items():
+            module = torch.jit.load(path)
+            done = change(module, example)
+            if not done:
+                continue
+            torch.jit.save(module, other)
+            before, after = measure({"before": path, "after": other}, single)
+            told[name] = {**done, "cpu_ms": [round(s * 1000, 4) for s in (before, after)]}
+            if after < before * (1 - LEAST_GAIN):
+                other.replace(path)
+                told["steps"].append(name)
+    except Exception as e:
+        # A step is a matter of speed alone: whatever PyTorch says of it, the file so far is right.
+        told["failed"] = f"{type(e).__name__}: {(str(e).strip().splitlines() or [''])[0]}"
+    finally:
+        other.unlink(missing_ok=True)
+    return told
+
+
+def _packed(module: Any, example: Sequence[Any]) -> dict[str, int]:
+    if not can_pack():
+        return {}
     found = pack(module, example)
-    if not found.convolutions:
-        return None
-    torch.jit.save(module, other)
-    return {
-        "convolutions": found.convolutions,
-        "activations": found.activations,
-        "additions": found.additions,
-    }
+    return asdict(found) if found.convolutions else {}
 
 
-def measure(files: Mapping[str, Path], inputs: Sequence[Any]) -> dict[str, float]:
+def _channels_last(module: Any, example: Sequence[Any]) -> dict[str, int]:
+    """Bring the inputs of a graph with convolutions into the memory format they are fastest in."""
+    graph = Graph(module, example)
+    nodes = graph.nodes()
+    nested = any(True for node in nodes for _ in node.blocks())
+    if nested or not any(node.kind() in CONVOLUTIONS for node in nodes):
+        return {}
+    changed = 0
+    for value in list(graph.raw.inputs())[1:]:
+        fact = graph.fact(value)
+        if fact is None or fact.rank != 4 or not fact.dtype.is_floating_point:
+            continue
+        copy = graph.emit("aten::contiguous", [value, _CHANNELS_LAST], nodes[0], fact)
+        value.replaceAllUsesWith(copy)
+        copy.node().replaceInput(0, value)
+        changed += 1
+    return {"inputs": changed} if changed else {}
+
+
+_STEPS: dict[str, Callable[[Any, Sequence[Any]], dict[str, int]]] = {
+    "channels_last": _channels_last,
+    "packed": _packed,
+}
+
+
+def measure(files: Mapping[str, Path], inputs: Sequence[Any]) -> list[float]:
     """Return the least processor time of one run of every file, in seconds, with one thread."""
     import torch
 
@@ -94,7 +121,7 @@ def measure(files: Mapping[str, Path], inputs: Sequence[Any]) -> dict[str, float
                     break
                 for name, module in modules.items():
                     best[name] = min(best[name], _seconds(module, inputs, repeats[name]))
-            return best
+            return list(best.values())
     finally:
         torch.set_num_threads(threads)
 

@@ -17,7 +17,6 @@ from shipworthy.convert.routes import UnsupportedModelError
 from shipworthy.models.errors import first_line as first_line
 from shipworthy.models.spec import Array, Arrays, Signature, Source
 
-
 # How TorchScript begins a traceback of its own; what happened is in the last line.
 _INTERPRETER = "The following operation failed in the TorchScript interpreter"
 

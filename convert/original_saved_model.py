@@ -102,9 +102,7 @@ def _open_folder(model: Any, threads: int) -> Callable[[Arrays], dict[str, Any]]
     return run
 
 
-def _open_nudged(
-    model: Any, nudge: Callable[[Array], Array]
-) -> Callable[[Arrays], dict[str, Any]]:
+def _open_nudged(model: Any, nudge: Callable[[Array], Array]) -> Callable[[Arrays], dict[str, Any]]:
     """Return the frozen graph with its float constants nudged, in a session."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (

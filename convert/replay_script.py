@@ -8,52 +8,14 @@ Python, sizes stay symbolic and dynamic axes survive. What the nodes mean is tol
 from __future__ import annotations
 
 import inspect
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shipworthy.convert.routes import UnsupportedModelError
+from shipworthy.convert.script_ops import FACTS, PLAIN, fit, is_number, is_tensor
 
 Node = Any  # torch.Node
 Env = dict[str, Any]
-
-# What TorchScript computes on numbers, lists and texts, by the operator's name.
-_PLAIN: Mapping[str, Callable[..., Any]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
-    "floordiv": operator.floordiv, "floor_divide": operator.floordiv, "remainder": operator.mod,
-    "neg": operator.neg, "pow": operator.pow, "eq": operator.eq, "ne": operator.ne,
-    "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
-    "__not__": operator.not_, "__is__": operator.is_, "__isnot__": operator.is_not,
-    "__and__": operator.and_, "__or__": operator.or_, "__getitem__": operator.getitem,
-    "__contains__": operator.contains, "len": len, "list": list, "append": list.append,
-    "Int": lambda value: value, "Float": float, "Bool": bool, "ScalarImplicit": lambda value: value,
-    "IntImplicit": lambda value: value, "FloatImplicit": float, "abs": abs,
-    "__range_length": lambda low, high, step: len(range(low, high, step)),
-    "__derive_index": lambda index, start, step: start + index * step,
-    "slice": lambda values, start, stop, step: values[start:stop:step],
-    "warn": lambda *_: None, "format": lambda text, *values: text.format(*values),
-    "min": min, "max": max, "copy": lambda values: values.copy(),
-    "keys": lambda values: list(values), "values": lambda values: list(values.values()),
-    "items": lambda values: list(values.items()), "get": lambda values, *k: values.get(*k),
-    "_set_item": operator.setitem, "extend": list.extend, "pop": lambda values, *k: values.pop(*k),
-}  # fmt: skip
-# A tensor's facts, which are plain values.
-_FACTS: Mapping[str, Callable[..., Any]] = {
-    "aten::dim": lambda tensor: tensor.dim(),
-    "aten::len": lambda tensor: tensor.shape[0],
-    "aten::numel": lambda tensor: tensor.numel(),
-    "aten::is_floating_point": lambda tensor: tensor.is_floating_point(),
-    "prim::dtype": lambda tensor: tensor.dtype,
-    "prim::device": lambda tensor: tensor.device,
-    "prim::layout": lambda tensor: tensor.layout,
-    "prim::shape": lambda tensor: list(tensor.shape),
-    "prim::is_cuda": lambda tensor: False,
-    "prim::is_nested": lambda tensor: tensor.is_nested,
-    "prim::is_quantized": lambda tensor: tensor.is_quantized,
-    "prim::requires_grad": lambda tensor: False,
-    "prim::data": lambda tensor: tensor,
-    "prim::type": lambda device: device.type,
-}
 
 
 def unscript(module: Any) -> Any:
@@ -176,12 +138,12 @@ def _step(node: Node, env: Env) -> Sequence[Any]:
         return _loop(node, values, env)
     if kind in _BUILDERS:
         return _BUILDERS[kind](node, values)
-    if kind in _FACTS and (_is_tensor(values[0]) or kind == "prim::type"):
-        return [_FACTS[kind](*values)]
+    if kind in FACTS and (is_tensor(values[0]) or kind == "prim::type"):
+        return [FACTS[kind](*values)]
     if kind.startswith("aten::"):
         return _call(node, kind.removeprefix("aten::"), values)
-    if kind.startswith("prim::") and kind.removeprefix("prim::") in _PLAIN:
-        return [_PLAIN[kind.removeprefix("prim::")](*values)]
+    if kind.startswith("prim::") and kind.removeprefix("prim::") in PLAIN:
+        return [PLAIN[kind.removeprefix("prim::")](*values)]
     raise UnsupportedModelError(
         f"{kind} runs in TorchScript's own interpreter alone (at {_at(node)}); export the model "
         "from its code: file.py:NAME"
@@ -236,15 +198,15 @@ def _call(node: Node, name: str, values: Sequence[Any]) -> Sequence[Any]:
     """Run an operator; on numbers alone it is Python's."""
     import torch
 
-    if not any(_is_tensor(value) for value in values) and name in _PLAIN:
-        return [_PLAIN[name](*values)]
+    if not any(is_tensor(value) for value in values) and name in PLAIN:
+        return [PLAIN[name](*values)]
     if name == "size":
         shape = list(values[0].shape)
         return [shape if len(values) == 1 else shape[values[1]]]
     if name in ("Int", "IntImplicit", "ScalarImplicit", "Float", "FloatImplicit", "Bool"):
-        return [_PLAIN[name](values[0].item())]
-    if all(_is_number(value) for value in values) and name in _PLAIN:
-        return [_PLAIN[name](*(v.item() if _is_tensor(v) else v for v in values))]
+        return [PLAIN[name](values[0].item())]
+    if all(is_number(value) for value in values) and name in PLAIN:
+        return [PLAIN[name](*(v.item() if is_tensor(v) else v for v in values))]
     if name in _BY_FUNCTION:
         home = next(h for h in (torch._VF, torch._C._nn) if hasattr(h, name))
         result = getattr(home, name)(*values)
@@ -261,7 +223,7 @@ def _call(node: Node, name: str, values: Sequence[Any]) -> Sequence[Any]:
         ) from e
     positional, named = [], {}
     for argument, value in zip(operation._schema.arguments, values, strict=True):
-        value = _fit(argument, value)
+        value = fit(argument, value)
         if argument.kwarg_only:
             named[argument.name] = value
         else:
@@ -269,66 +231,6 @@ def _call(node: Node, name: str, values: Sequence[Any]) -> Sequence[Any]:
     result = operation(*positional, **named)
     count = len(list(node.outputs()))
     return list(result) if count > 1 else [result] if count else []
-
-
-def _fit(argument: Any, value: Any) -> Any:
-    """Give an argument the type that Python's side of the operators takes."""
-    import torch
-
-    kind = str(argument.type)
-    if "Tensor" in kind and "List" not in kind and isinstance(value, int | float | torch.SymInt):
-        return torch.scalar_tensor(value, dtype=torch.float32 if isinstance(value, float) else (
-            torch.int64))
-    if type(value) is int and argument.name in _ENUMERATIONS:
-        return _ENUMERATIONS[argument.name](value)
-    return value
-
-
-def _dtype(number: int) -> Any:
-    """Return the dtype with a number of c10's ScalarType, as TorchScript stores it."""
-    import torch
-
-    names = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64",
-             "complex32", "complex64", "complex128", "bool", "qint8", "quint8", "qint32",
-             "bfloat16")  # fmt: skip
-    return getattr(torch, names[number])
-
-
-def _memory_format(number: int) -> Any:
-    import torch
-
-    names = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
-    return getattr(torch, names[number])
-
-
-def _layout(number: int) -> Any:
-    import torch
-
-    return torch.strided if number == 0 else None
-
-
-_ENUMERATIONS: Mapping[str, Callable[[int], Any]] = {
-    "dtype": _dtype, "memory_format": _memory_format, "layout": _layout,
-}  # fmt: skip
-
-
-def _is_tensor(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value is a number, or a constant tensor of one integer."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return (
-            value.dim() == 0
-            and value.dtype == torch.int64
-            and type(value) is torch.Tensor
-        )
-    return isinstance(value, int | float | torch.SymInt | torch.SymFloat)
 
 
 def _at(node: Node) -> str:

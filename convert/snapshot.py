@@ -123,20 +123,10 @@ def load_original(source: Source, reference_folder: Path) -> Any:
         )
     model = load_snapshot(source, snapshot)
     if source.kind == "exported_program":
-        _drop_guards(model)
+        from shipworthy.convert.traceable import drop_checks
+
+        drop_checks(model)
     return model
-
-
-def _drop_guards(module: Any) -> None:
-    """Take the checks of sizes out of an exported program: traced again, they fix the sizes.
-
-    The reference ran with them, so that every size in the cases is known to fit.
-    """
-    for node in list(module.graph.nodes):
-        if node.op == "call_module" and node.target == "_guards_fn":
-            module.graph.erase_node(node)
-    module._forward_pre_hooks.clear()
-    module.recompile()
 
 
 def choose_keras_backend(backend: str) -> None:

@@ -13,6 +13,22 @@ from shipworthy.convert.routes import UnsupportedModelError
 _CHECKS = ("_assert", "sym_constrain_range")
 
 
+def drop_checks(module: Any) -> None:
+    """Take the checks of input sizes out of an exported program: traced again, they fix the sizes.
+
+    The reference runs with them, so that every size in the cases is known to fit.
+
+    Parameters
+    ----------
+    module : a `torch.fx.GraphModule` from `torch.export.ExportedProgram.module`; is changed.
+    """
+    for node in list(module.graph.nodes):
+        if node.op == "call_module" and node.target == "_guards_fn":
+            module.graph.erase_node(node)
+    module._forward_pre_hooks.clear()
+    module.recompile()
+
+
 def follow_sizes(module: Any) -> Any:
     """Let every operator that takes a computed size record it; return the module, changed.
 
@@ -70,9 +86,7 @@ def _by_function(name: str, *args: Any, **kwargs: Any) -> Any:
     )
 
 
-def _slice(
-    x: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Any:
+def _slice(x: Any, axis: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
     whole = (slice(None),) * (axis % x.dim())
     # The greatest int64 is how the operator says "to the end".
     stop = None if isinstance(end, int) and end >= 2**63 - 1 else end

@@ -11,8 +11,9 @@ from shipworthy.convert.bridge.value import Tensor, Value
 
 # The same function under the same name, in tf.math.
 for _name in (
-    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1",
-    "log", "log1p", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh",
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "digamma", "erf", "erfc",
+    "erfinv", "exp", "expm1", "lgamma", "log", "log1p", "rsqrt", "sign", "sin", "sinh", "sqrt",
+    "square", "tan", "tanh",
 ):  # fmt: skip
 
     def _unary(x: Value, *, out: Out, _name: str = _name) -> Value:
@@ -33,6 +34,13 @@ def absolute(x: Value) -> Value:
 def neg(x: Value) -> Value:
     """Minus x."""
     return x.like(-x.tensor)
+
+
+@aten("exp2.default")
+def exp2(x: Value, *, out: Out) -> Value:
+    """Return 2 to the power of x."""
+    x = x.cast(out.dtype)
+    return x.like(tf.pow(tf.constant(2, out.dtype), x.tensor))
 
 
 @aten("log2.default")

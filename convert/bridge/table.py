@@ -13,6 +13,7 @@ FAMILIES = (
     "convolution", "pooling", "adaptive", "rearrange", "sampling", "linear", "normalisation",
     "activation", "elementwise", "binary", "comparison", "reduction", "shape", "joining", "padding",
     "indexing", "creation", "resize", "sizes", "recurrent", "sorting", "cumulative",
+    "scattering",
 )  # fmt: skip
 
 

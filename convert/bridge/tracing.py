@@ -23,18 +23,13 @@ _POOLS = {f"{kind}_pool{n}d": n for kind in ("max", "avg") for n in (1, 2, 3)}
 def sizes_kept() -> Iterator[None]:
     """Trace in this context: sizes stay symbols, recurrent layers stay whole."""
     import torch
-    from torch.nn.modules import transformer
     from torch.nn.modules.rnn import LSTM, RNNBase
 
     whole.library()
     with ExitStack() as stack:
         # Its search for the best order reads sizes as numbers.
         stack.enter_context(torch.backends.opt_einsum.flags(enabled=False))
-        # Looks into a mask for the causal one, which only chooses between equivalent kernels.
-        stack.enter_context(
-            mock.patch.object(transformer, "_detect_is_causal_mask", _told_to_be_causal)
-        )
-        stack.enter_context(encoders_kept())
+        stack.enter_context(masks_kept())
         # They read the batch as a number; the original has run with the same inputs.
         for layer in (RNNBase, LSTM):
             stack.enter_context(mock.patch.object(layer, "check_forward_args", _unchecked))
@@ -47,12 +42,14 @@ def sizes_kept() -> Iterator[None]:
 
 
 @contextmanager
-def encoders_kept() -> Iterator[None]:
-    """Let `torch.nn.TransformerEncoder` do whatever the mask says, not what the traced one said.
+def masks_kept() -> Iterator[None]:
+    """Trace transformers so that they do what a mask says, not what the traced one said.
 
-    For inference it leaves padding out where a mask's padding is all at the end, so that zeros are
-    in its place afterwards, and not elsewhere. Tracing keeps one of both ways, or none.
+    For inference `torch.nn.TransformerEncoder` leaves padding out where it is all at the end of its
+    rows, so that zeros are in its place afterwards, and not elsewhere. Tracing would keep one way.
+    All transformers look whether a mask is the causal one, to choose between equivalent kernels.
     """
+    from torch.nn.modules import transformer
     from torch.nn.modules.transformer import TransformerEncoder
 
     usual = TransformerEncoder.forward
@@ -81,7 +78,10 @@ def encoders_kept() -> Iterator[None]:
         y = y.masked_fill(blank.unsqueeze(-1), 0.0)
         return y if self.norm is None else self.norm(y)
 
-    with mock.patch.object(TransformerEncoder, "forward", forward):
+    with (
+        mock.patch.object(TransformerEncoder, "forward", forward),
+        mock.patch.object(transformer, "_detect_is_causal_mask", _told_to_be_causal),
+    ):
         yield
 
 
@@ -97,7 +97,7 @@ def _unchecked(*arguments: Any) -> None:
 def _mode() -> Any:
     from torch.overrides import TorchFunctionMode
 
-    class Replacing(TorchFunctionMode):
+    class Replacing(TorchFunctionMode):  # type: ignore[misc]
         """Stands between the model and PyTorch's functions."""
 
         def __torch_function__(

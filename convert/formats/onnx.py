@@ -74,7 +74,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 
 def _why(error: Exception, traced: Any) -> str:
     """Tell what `torch.onnx` stumbled over: the op, the line of the user's model, the cause."""
-    causes = [error]
+    causes: list[BaseException] = [error]
     while (inner := causes[-1].__cause__) is not None:
         causes.append(inner)
     own = [cause for cause in causes if isinstance(cause, UnsupportedModelError)]

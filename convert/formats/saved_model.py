@@ -14,7 +14,7 @@ from typing import Any
 
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.bridge.importer.module import open_parent
-from shipworthy.convert.calling import one_by_one, call_keras, flatten, keep_names, traced_sizes
+from shipworthy.convert.calling import call_keras, flatten, keep_names, one_by_one, traced_sizes
 from shipworthy.convert.optimise_saved_model import optimise
 from shipworthy.convert.routes import Converted, hop
 from shipworthy.models.spec import Signature, Source, synthesise
@@ -36,9 +36,7 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
 
     sizes = traced_sizes(source.signature)
     example = synthesise(source.signature, sizes, seed=0)
-    told = write_saved_model(
-        original, source.signature, example, path, optimize=source.optimize
-    )
+    told = write_saved_model(original, source.signature, example, path, optimize=source.optimize)
     options = {key: told[key] for key in ("ops", "variables", "optimized")}
     return Converted(
         inputs=told["inputs"],

@@ -16,6 +16,7 @@ from typing import Any
 
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.bridge.importer.module import open_parent
+from shipworthy.convert.bridge.tracing import masks_kept
 from shipworthy.convert.calling import (
     adapt_torch,
     call_keras,
@@ -72,7 +73,7 @@ def _write(module: Any, source: Source, path: Path) -> Converted:
 
     sizes = traced_sizes(source.signature)
     example = example_tensors(source.signature, sizes)
-    with torch.no_grad():
+    with torch.no_grad(), masks_kept():
         # check_trace would compare a second trace at the same sizes; the judge compares with the
         # original, at others.
         traced = torch.jit.trace(module, tuple(example), check_trace=False)
@@ -105,7 +106,6 @@ def _optimised(
         "transpositions_traced": cleaned.before,
         "transpositions_left": cleaned.after,
         "batch_norms_folded": cleaned.folded,
-        "kept": "frozen",
     }
     if cleaned.reason:
         return frozen, options, (f"The layout was left as traced: {cleaned.reason}.",)

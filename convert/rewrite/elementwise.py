@@ -186,4 +186,3 @@ def truncate_div(node: Node) -> Any:
     if x.dtype.is_integer:
         return None
     return tf.sign(x) * tf.sign(y) * tf.math.floordiv(tf.abs(x), tf.abs(y))
-

@@ -40,6 +40,7 @@ class Replay:
     used : operators that a rule replaced, in order of first use.
     narrowed : names of the operators that computed in float64.
     prefix : of the names of new operators.
+    parts : how many bodies of loops and branches have been replayed.
     """
 
     rules: Mapping[str, Rule]
@@ -48,6 +49,16 @@ class Replay:
     used: dict[str, str]
     narrowed: list[str]
     prefix: str = ""
+    parts: int = 0
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Replay a body under names of its own: ONNX wants each name once in all graphs."""
+        self.parts += 1
+        before, self.prefix = self.prefix, f"part_{self.parts}/"
+        with _scope(self.prefix):
+            yield
+        self.prefix = before
 
 
 def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) -> tuple[Any, Replay]:
@@ -85,7 +96,7 @@ def replay(function: Any, rules: Mapping[str, Rule], *, narrow: bool = False) ->
         body = _Body(told, graph.node, values)
         for variable in function.variables:  # for those who freeze them
             tf.compat.v1.get_default_graph().watch_variable(variable)
-        with _no_scope():
+        with _scope(""):
             found = {key: body.get(tensor.name) for key, tensor in results.items()}
             return {
                 key: tf.cast(value, results[key].dtype)
@@ -112,10 +123,11 @@ def _argument_names(function: Any) -> dict[str, str]:
 
 
 @contextmanager
-def _no_scope() -> Iterator[None]:
+def _scope(name: str) -> Iterator[None]:
+    """Name operators from here on as told, whatever scope is open."""
     import tensorflow as tf
 
-    with tf.name_scope(""):
+    with tf.name_scope(name):
         yield
 
 
@@ -200,24 +212,27 @@ class _Body:
         chosen, *inputs = node.inputs
 
         def branch(name: str) -> list[Any]:
-            with _no_scope():
+            with self.told.part():
                 given = [_written_anew(value) for value in inputs]
                 return [tf.identity(v) for v in self._call(name, given)]
 
-        def among(names: Sequence[str], first: int) -> list[Any]:
-            if len(names) == 1:
-                return branch(names[0])
-            own = tf.equal(chosen, first)  # a number out of range means the last
-            found = tf.cond(own, lambda: branch(names[0]), lambda: among(names[1:], first + 1))
+        if node.kind in CHOICES:
+            names = [f.name for f in node.attributes["branches"].list.func]
+        else:
+            names = [node.attributes[key].func.name for key in ("then_branch", "else_branch")]
+        with _scope(f"{self.told.prefix}{node.name}/"):
+            if node.kind in CONDITIONS:
+                chosen = tf.where(tf.reduce_any(tf.cast(chosen, tf.bool)), 0, 1)
+            # A number out of range means the last branch.
+            wanted = [tf.equal(chosen, i) for i in range(len(names) - 1)]
+
+        def among(first: int) -> list[Any]:
+            if first == len(wanted):
+                return branch(names[first])
+            found = tf.cond(wanted[first], lambda: branch(names[first]), lambda: among(first + 1))
             return list(found) if isinstance(found, list | tuple) else [found]
 
-        if node.kind in CHOICES:
-            return among([f.name for f in node.attributes["branches"].list.func], 0)
-        if chosen.dtype != tf.bool:
-            chosen = tf.reduce_any(tf.cast(chosen, tf.bool))
-        chosen = tf.where(chosen, 0, 1)
-        names = [node.attributes[key].func.name for key in ("then_branch", "else_branch")]
-        return among(names, 0)
+        return among(0)
 
 
 def enter(told: Replay, name: str, inputs: Sequence[Any]) -> tuple[_Body, list[str]]:
@@ -274,7 +289,8 @@ def _create(told: Replay, node: Node) -> list[Any]:
     graph = tf.compat.v1.get_default_graph()
     inputs = [tf.convert_to_tensor(value) for value in node.inputs]
     name = told.prefix + node.name
-    created = graph.create_op(node.kind, inputs, None, name=name, attrs=attributes)
+    with _scope(""):
+        created = graph.create_op(node.kind, inputs, None, name=name, attrs=attributes)
     return list(created.outputs)
 
 
@@ -326,12 +342,12 @@ def _loop(told: Replay, node: Node) -> list[Any]:
         return [given[i] if i in given else _written_anew(value) for i, value in enumerate(initial)]
 
     def proceed(*state: Any) -> bool:
-        with _no_scope():
+        with told.part():
             function, (result,) = enter(told, names["cond"], whole(state))
             return tf.reshape(function.get(result), [])
 
     def step(*state: Any) -> list[Any]:
-        with _no_scope():
+        with told.part():
             function, given = enter(told, names["body"], whole(state))
             return [tf.identity(function.get(given[i])) for i in changing]
 
@@ -387,7 +403,6 @@ def _written(told: Replay, node: Node, initial: Sequence[Any], place: int) -> An
             seen.append(inner.inputs[2])
 
     body.watched = watch
-    prefix, told.prefix = told.prefix, f"{told.prefix}{node.name}/first_round/"
-    body.get(results[place])
-    told.prefix = prefix
+    with told.part():
+        body.get(results[place])
     return seen[0] if seen else None

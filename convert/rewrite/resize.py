@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from shipworthy.convert.rewrite.table import Node, Tensor, rule
 
@@ -51,6 +54,36 @@ def _cubic(x: Tensor, a: float, *, inner: bool) -> Tensor:
     if inner:
         return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
     return ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+
+
+@rule("ResizeBilinear", formats=("tflite",))
+def resize_bilinear(node: Node) -> Any:
+    """Blend neighbours, where LiteRT rounds the places between them otherwise than TensorFlow.
+
+    They agree where a step is a fraction of a power of two.
+    """
+    import tensorflow as tf
+
+    x, size = node.inputs[0], node.constant(1)
+    before = x.shape[1:3].as_list() if x.shape.rank == 4 else [None]
+    if size is None or None in before or node.flag("align_corners"):
+        return None
+    steps = [Fraction(old, int(new)) for old, new in zip(before, size, strict=True)]
+    if all(step.denominator & (step.denominator - 1) == 0 for step in steps):
+        return None
+    x = tf.cast(x, tf.float32)
+    for axis, old, new in ((2, before[1], size[1]), (1, before[0], size[0])):
+        place = np.arange(new, dtype=np.float32)
+        scale = np.float32(old) / np.float32(new)
+        centres = node.flag("half_pixel_centers")
+        half = np.float32(0.5 if centres else 0)
+        place = (place + half) * scale - half
+        first = np.floor(place)
+        share = (place - first).reshape([-1 if i == axis else 1 for i in range(4)])
+        low = tf.gather(x, np.maximum(first, 0).astype(np.int32), axis=axis)
+        high = tf.gather(x, np.minimum(np.ceil(place), old - 1).astype(np.int32), axis=axis)
+        x = low + (high - low) * tf.constant(share)
+    return x
 
 
 @rule("ResizeArea")

@@ -53,10 +53,9 @@ def load(given: Given) -> Opened:
             f"{type(model).__name__} takes {model.main_input_name!r}, and what that looks like is "
             "not in config.json; give the code that loads it and example inputs: file.py:NAME"
         )
-    return Opened(
-        "pytorch", "module", model, (), {spec.name: _example(spec) for spec in specs}, specs=specs,
-        notes=(f"The architecture is {type(model).__name__}; its inputs are made from config.json.",),
-    )  # fmt: skip
+    examples = {spec.name: _example(spec) for spec in specs}
+    note = f"The architecture is {type(model).__name__}; its inputs are made from config.json."
+    return Opened("pytorch", "module", model, (), examples, specs=specs, notes=(note,))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -113,9 +112,9 @@ def _load(transformers: Any, folder: Path, config: dict[str, Any], *, trust: boo
             f"the weights in {folder} lack {len(missing)} of {type(model).__name__}'s, which would "
             f"be random: {', '.join(missing[:4])}; train and save the whole model"
         )
-    for part in (model.config, *_parts(model.config)):
-        if hasattr(part, "use_cache"):
-            part.use_cache = False  # a cache of keys and values is no output of a deployed graph
+    for part in model.modules():  # some have a copy of the configuration
+        if hasattr(getattr(part, "config", None), "use_cache"):
+            part.config.use_cache = False  # a cache of keys and values is no deployed output
     return model.eval()
 
 

@@ -6,9 +6,7 @@ dict, a checkpoint, a whole module) is told apart without unpickling it freely.
 
 from __future__ import annotations
 
-import pickle  # noqa: S403 - its error, nothing is unpickled by it
-import re
-import sys
+import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 from shipworthy.models.arguments import describe
 from shipworthy.models.given import Given, parse_spec
 from shipworthy.models.own import Opened, OwnModelError
+from shipworthy.models.own.torch_pickle import first_line, load_pickle
 from shipworthy.models.own.torch_safety import (
     check_program,
     check_script,
@@ -44,7 +43,7 @@ def load(given: Given) -> Opened:
         return _load_program(given, path)
     if kind == "torchscript":
         return _load_script(given, path)
-    return _load_pickle(given, path)
+    return load_pickle(given, path)
 
 
 def _kind(path: Path) -> str:
@@ -67,7 +66,8 @@ def _kind(path: Path) -> str:
     if "data.pkl" in names:
         return "pickle"
     raise OwnModelError(
-        f"{path} is a zip archive, but none of PyTorch's; it has {', '.join(names[:5]) or 'nothing'}"
+        f"{path} is a zip archive, but none of PyTorch's; it has "
+        f"{', '.join(names[:5]) or 'nothing'}"
     )
 
 
@@ -82,14 +82,14 @@ def _load_program(given: Given, path: Path) -> Opened:
         with contextlib.suppress(ImportError):  # registers the classes of its models' answers
             import transformers.modeling_outputs  # noqa: F401
     try:
-        with contextlib.nullcontext() if given.trust else plain_pickles():
-            with path.open("rb") as stream:
-                program = torch.export.load(stream)
+        guard = contextlib.nullcontext() if given.trust else plain_pickles()
+        with guard, path.open("rb") as stream:
+            program = torch.export.load(stream)
     except pickle.UnpicklingError:
         refuse(path, "a pickle of more than tensors and plain values")
     except Exception as e:  # of many kinds, each about the file
         raise OwnModelError(
-            f"torch.export cannot load {path}: {_told(e)}; it was perhaps saved by another version "
+            f"torch.export cannot load {path}: {first_line(e)}; it was perhaps saved by another version "
             f"of PyTorch (here {torch.__version__}): export and save it again"
         ) from e
     _refuse_training(program, path)
@@ -222,7 +222,7 @@ def _load_script(given: Given, path: Path) -> Opened:
     try:
         module = torch.jit.load(str(path), map_location="cpu").eval()
     except Exception as e:  # of many kinds, each about the file
-        raise OwnModelError(f"TorchScript {path} cannot be loaded: {_told(e)}") from e
+        raise OwnModelError(f"TorchScript {path} cannot be loaded: {first_line(e)}") from e
     if not hasattr(module, "forward"):
         raise OwnModelError(f"TorchScript {path} has no forward method, so nothing to export")
     wanted = [
@@ -253,53 +253,3 @@ def _in_order(given: Given, arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:
     if set(specs) <= set(names):
         return tuple(specs[name] for name in names if name in specs)
     return tuple(specs.values())
-
-
-def _load_pickle(given: Given, path: Path) -> Opened:
-    """Say what a pickle holds; load a whole module from it if the user trusts it."""
-    import torch
-
-    found, why = None, ""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:  # it holds more than tensors and plain values, or is damaged
-        named = re.search(r"GLOBAL (\S+)", str(e))
-        why = f"it names {named[1]}" if named else "or is damaged"
-    if why and given.trust:
-        for folder in (str(path.parent), str(Path.cwd())):
-            if folder not in sys.path:
-                sys.path.insert(0, folder)
-        try:
-            # The user has said --trust.
-            found = torch.load(path, map_location="cpu", weights_only=False)  # noqa: S614
-        except Exception as e:
-            raise OwnModelError(
-                f"{path} cannot be unpickled: {_told(e)}; the code of its classes has to be where "
-                "you are, or beside the file"
-            ) from e
-        why = ""
-    if why:
-        raise OwnModelError(
-            f"{path} is a pickle of more than tensors and plain values ({why}); loading it would "
-            "run code of the file's. If you trust where it comes from, say --trust; better, save "
-            "model.state_dict() and give file.py:NAME --weights FILE"
-        )
-    if isinstance(found, torch.nn.Module):
-        note = "The file is a pickle, and code that it names was run (--trust)."
-        return Opened("pytorch", "module", found.eval(), notes=(note,))
-    raise OwnModelError(
-        f"{path} holds {_content(found)}, without the model they belong to; give the code that "
-        f"builds it: file.py:NAME --weights {path.name}"
-    )
-
-
-def _content(found: Any) -> str:
-    if isinstance(found, dict):
-        keys = ", ".join(map(repr, list(found)[:4]))
-        return f"{len(found)} values ({keys}, ...)" if len(found) > 4 else f"values ({keys})"
-    return f"a {type(found).__name__}"
-
-
-def _told(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

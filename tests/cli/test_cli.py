@@ -21,7 +21,8 @@ def call(*words, **options):
 def test_help_names_every_subcommand():
     done = call("--help")
     assert done.returncode == 0
-    for name in ("export", "list", "routes", "hop", "validate", "bench", "report", "doctor"):
+    names = "export", "list", "routes", "hop", "validate", "bench", "report", "explain", "doctor"
+    for name in names:
         assert f"  {name} " in done.stdout
 
 

@@ -64,8 +64,7 @@ FAILED = record(
     command="shipworthy hop '/home/me/my net.py:make' pytorch saved_model --out /home/me/out/net",
     log="/home/me/out/net/logs/pytorch.saved_model.log",
     notes=[
-        f"note {i}, which is rather long and takes more than one line of the screen"
-        for i in range(9)
+        f"note {i}, rather long, of more than one line of the screen, as some are" for i in range(9)
     ],
     attempts=[{"route": "pytorch>tflite", "status": "failed", "reason": "no lowering " * 30}] * 3,
 )
@@ -77,7 +76,8 @@ def test_a_failure_fits_one_screen() -> None:
     assert all(len(line) <= WIDTH for line in lines)
     text = "\n".join(lines)
     for told in (
-        "FAILED  pytorch > tflite of net", "hop        pytorch>saved_model", "op         aten.cdist",
+        "FAILED  pytorch > tflite of net",
+        "hop        pytorch>saved_model", "op         aten.cdist",
         "your line  /home/me/net.py:12: return torch.cdist(x, y)", "plainer operations",
         "pytorch.saved_model.log", "tflite: no lowering",
     ):  # fmt: skip
@@ -227,5 +227,6 @@ class TestTorch:
         # The checkpoint that the factory reads is part of the model.
         torch.save({f"f.{k}": v + 1 for k, v in layer.state_dict().items()}, repo / "net.pt")
         call(*words, cwd=repo)
-        again = json.loads((repo / "out/make/records.jsonl").read_text().splitlines()[0])
-        assert again["sha256"] != records[again["format"]].get("sha256")
+        lines = (repo / "out/make/records.jsonl").read_text().splitlines()
+        again = next(one for one in map(json.loads, lines) if one["format"] == "torchscript")
+        assert again["sha256"] != records["torchscript"]["sha256"]

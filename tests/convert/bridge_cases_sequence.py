@@ -222,6 +222,8 @@ CASES: list[tuple[Any, ...]] = [
      f(lambda x, m: x.masked_select(m)), "N 5", "bool 5"),
     ("repeat_interleave by counts", "repeat_interleave.Tensor",
      f(lambda x, n: torch.repeat_interleave(x, n, dim=1)), "N 4", "int64 4 0..3"),
+    *((name, f"{name}.default", f(torch_op(name)), "N 5 0.1..0.9")
+      for name in ("digamma", "erfc", "erfinv", "exp2", "lgamma")),
     # Two tensors.
     ("fmax", "fmax.default", f(lambda x, y: torch.fmax(x, y.sqrt().nan_to_num(9.0))), "N 5",
      "N 5"),

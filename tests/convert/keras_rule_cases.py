@@ -212,5 +212,8 @@ CASES: list[tuple[Any, ...]] = [
     ("array", {"TensorListReserve": TFLITE, "TensorListGetItem": TFLITE,
                "TensorListFromTensor": TFLITE, "TensorListStack": TFLITE, "Identity": TFLITE},
      read_backwards, "N H 3"),
-    ("no scale", {}, lambda x: tf.image.resize(x, [7, 5]), "N 12 9 3"),
+    ("no scale", {"ResizeBilinear": TFLITE},
+     lambda x: tf.image.resize(x, [7, 5]), "N 12 9 3"),
+    ("ResizeBilinear", {"ResizeBilinear": TFLITE},
+     lambda x: raw("ResizeBilinear", images=x, size=[7, 21]), "N 12 14 3"),
 ]  # fmt: skip

@@ -70,7 +70,9 @@ def save(names: tuple[str, ...], folder: Path) -> tuple[Path, Source, list[Any],
         return found
 
     specs = [
-        tf.TensorSpec([None if isinstance(s, str) else s for s in spec.shape], spec.dtype, spec.name)
+        tf.TensorSpec(
+            [None if isinstance(s, str) else s for s in spec.shape], spec.dtype, spec.name
+        )
         for spec in inputs
     ]
     function = tf.function(compute, autograph=False).get_concrete_function(*specs)

@@ -66,19 +66,27 @@ class Arithmetic(keras.Model):
     def call(self, x):
         h = self.dense(x)
         p = ops.abs(h) + 0.3
-        values = [
+        smooth = [
             ops.log(p), ops.sqrt(p), ops.rsqrt(p), ops.expm1(h), ops.log1p(p), ops.erf(h),
-            ops.sign(h), ops.floor(h * 3), ops.power(p, 1.5), ops.maximum(h, 0.1), ops.tanh(h),
-            ops.arctan2(h, p), ops.sin(h), ops.logaddexp(h, p), ops.mod(h, 0.7), h // 0.5,
-            ops.round(h * 4), ops.square(h), ops.nan_to_num(h / p), ops.cumprod(p, axis=1),
-            ops.sort(h, axis=-1), ops.tril(h), ops.isfinite(h) * 1.0,
+            ops.power(p, 1.5), ops.maximum(h, 0.1), ops.tanh(h), ops.arctan2(h, p), ops.sin(h),
+            ops.logaddexp(h, p), ops.square(h), ops.nan_to_num(h / p), ops.cumprod(p, axis=1),
+            ops.sort(h, axis=-1), ops.tril(h),
+        ]  # fmt: skip
+        steps = [
+            ops.sign(h), ops.floor(h * 3), h // 0.5, ops.round(h * 4), ops.isfinite(h) * 1.0,
+            ops.trunc(h * 3), ops.ceil(h),
         ]  # fmt: skip
         reduced = [
             ops.std(h, axis=-1), ops.var(h, axis=-1), ops.logsumexp(h, axis=-1),
             ops.prod(p, axis=-1), ops.median(h, axis=-1), ops.amax(h, axis=-1),
             ops.norm(h, axis=-1), ops.quantile(h, 0.3, axis=-1),
         ]  # fmt: skip
-        return ops.concatenate(values, axis=-1), ops.stack(reduced, axis=-1)
+        return (
+            ops.concatenate(smooth, axis=-1),
+            ops.concatenate(steps, axis=-1),
+            ops.mod(h, 0.7),
+            ops.stack(reduced, axis=-1),
+        )
 
 
 class Counting(keras.Model):
