@@ -180,6 +180,10 @@ class _Folding:
             return self.constant(inputs[0])
         if node.op == "Reshape":
             return self._reshaped(inputs)
+        if node.op == "Squeeze":
+            value = self.constant(inputs[0])
+            axes = tuple(_attribute(node, "squeeze_dims").list.i) or None
+            return None if value is None else value.squeeze(axes)
         function = _ARITHMETIC.get(node.op)
         values = [self.constant(n) for n in inputs] if function else [None]
         if function is None or any(value is None for value in values):
@@ -215,7 +219,11 @@ def _scaled(node: Any, filters: Wide, scale: Wide) -> Wide:
 
 
 def prune(graph: Any, outputs: set[str], inputs: set[str]) -> None:
-    """Drop the nodes of a ``GraphDef`` that no output depends on; `inputs` stay."""
+    """Drop the nodes of a ``GraphDef`` that no output depends on; `inputs` stay.
+
+    That a variable is read before the end, which means nothing once it is a constant, is no
+    dependence.
+    """
     nodes = {node.name: node for node in graph.node}
     needed: set[str] = set()
     waiting = [*outputs, *inputs]
@@ -223,10 +231,22 @@ def prune(graph: Any, outputs: set[str], inputs: set[str]) -> None:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
-            waiting += [_node_of(n) for n in nodes[name].input]
-    kept = [node for node in graph.node if node.name in needed]
+            node = nodes[name]
+            kept = [n for n in node.input if not (n.startswith("^") and _is_idle(n, nodes))]
+            del node.input[:]
+            node.input.extend(kept)
+            waiting += [_node_of(n) for n in kept]
+    left = [node for node in graph.node if node.name in needed]
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(left)
+
+
+def _is_idle(name: str, nodes: Mapping[str, Any]) -> bool:
+    """Tell whether a node does nothing but pass constants on."""
+    node = nodes[_node_of(name)]
+    return node.op in ("Const", "Identity", "NoOp") and all(
+        _is_idle(other, nodes) for other in node.input
+    )
 
 
 def _node_of(name: str) -> str:

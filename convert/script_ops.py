@@ -1,4 +1,4 @@
-"""What TorchScript's interpreter computes outside PyTorch's operators, and how it writes arguments."""
+"""What TorchScript computes outside PyTorch's operators, and how it writes their arguments."""
 
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ def fit(argument: Any, value: Any) -> Any:
 
     kind = str(argument.type)
     if "Tensor" in kind and "List" not in kind and isinstance(value, int | float | torch.SymInt):
-        return torch.scalar_tensor(
-            value, dtype=torch.float32 if isinstance(value, float) else (torch.int64)
-        )
+        dtype = torch.float32 if isinstance(value, float) else torch.int64
+        return torch.scalar_tensor(value, dtype=dtype)
     if type(value) is int and argument.name in _ENUMERATIONS:
         return _ENUMERATIONS[argument.name](value)
     return value
@@ -88,6 +87,7 @@ _ENUMERATIONS: Mapping[str, Callable[[int], Any]] = {
 
 
 def is_tensor(value: Any) -> bool:
+    """Tell whether a value is a tensor."""
     import torch
 
     return isinstance(value, torch.Tensor)

@@ -176,4 +176,4 @@ def _external_file(tensor: TensorProto, path: Path) -> Path:
             f"{path}: the weights of {tensor.name!r} should lie in {file.name}, which is not "
             "there; keep it beside the model"
         )
-    return folder / told["location"]
+    return folder / str(told["location"])

@@ -76,7 +76,8 @@ def from_keras(original: Any, source: Source, path: Path) -> Converted:
     module.weights = variables
     if tables:
         module.original = original.root if source.kind == "saved_model" else tables
-    tf.saved_model.save(module, str(path), signatures={SIGNATURE: function})
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: function}, options=options)
     inputs, outputs = native_names(path)
     taken = keep_names(source.signature.inputs, inputs, path.name, {})
     given = keep_names(source.signature.outputs, outputs, path.name, {})

@@ -105,11 +105,18 @@ def _convert(prepared: Prepared) -> bytes:
     module = tf.Module()
     module.weights = list(prepared.concrete.variables)
     with tempfile.TemporaryDirectory(prefix="shipworthy-tflite-") as folder:
-        tf.saved_model.save(module, folder, signatures={SIGNATURE: prepared.concrete})
+        tf.saved_model.save(
+            module,
+            folder,
+            signatures={SIGNATURE: prepared.concrete},
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=[SIGNATURE], tags={TAG}
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        # Masks hold infinities; by default they become the largest finite numbers.
+        converter.canonicalizing_inf_as_min_max_float = False
         try:
             return bytes(converter.convert())
         except Exception as e:

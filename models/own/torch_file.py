@@ -89,8 +89,8 @@ def _load_program(given: Given, path: Path) -> Opened:
         refuse(path, "a pickle of more than tensors and plain values")
     except Exception as e:  # of many kinds, each about the file
         raise OwnModelError(
-            f"torch.export cannot load {path}: {first_line(e)}; it was perhaps saved by another version "
-            f"of PyTorch (here {torch.__version__}): export and save it again"
+            f"torch.export cannot load {path}: {first_line(e)}; it was perhaps saved by another "
+            f"version of PyTorch (here {torch.__version__}): export and save it again"
         ) from e
     _refuse_training(program, path)
     module = program.module()

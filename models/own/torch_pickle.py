@@ -35,8 +35,8 @@ def load_pickle(given: Given, path: Path) -> Opened:
             found = torch.load(path, map_location="cpu", weights_only=False)
         except Exception as e:
             raise OwnModelError(
-                f"{path} cannot be unpickled: {first_line(e)}; the code of its classes has to be where "
-                "you are, or beside the file"
+                f"{path} cannot be unpickled: {first_line(e)}; the code of its classes has to be "
+                "where you are, or beside the file"
             ) from e
         why = ""
     if why:

@@ -166,7 +166,7 @@ def test_each_case_uses_the_rules_it_names_and_no_rule_is_without_a_case(format_
     from shipworthy.convert.rewrite.prepare import prepare
 
     named: set[str] = set()
-    for name, (_, wanted, *_rest) in CASES.items():
+    for _, wanted, *_rest in CASES.values():
         named |= {kind for kind, formats in wanted.items() if format_ in formats}
     used: set[str] = set()
     names = list(CASES)

@@ -177,7 +177,7 @@ class TensorFlowImages(keras.Model):
         x = tf.nn.avg_pool2d(tf.nn.elu(x), 2, 2, "VALID")
         x = tf.image.resize(x, [9, 9], method="nearest")
         x = tf.image.resize(x, tf.shape(x)[1:3] * 2, antialias=False)
-        return self.dense(tf.reduce_mean(x, axis=[1, 2]))
+        return self.dense(tf.reduce_mean(tf.nn.relu(x), axis=[1, 2]))
 
 
 class TensorFlowTables(keras.Model):
