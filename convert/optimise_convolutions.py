@@ -91,20 +91,20 @@ def _settings(graph: Graph, node: Any) -> _Settings | None:
         return None
     weight = graph.constant(node.inputsAt(1))
     bias = graph.constant(node.inputsAt(2))
-    stride, padding, dilation = (graph.constant(node.inputsAt(i)) for i in (3, 4, 5))
+    shape = [graph.constant(node.inputsAt(i)) for i in (3, 4, 5)]
     groups = graph.constant(node.inputsAt(8 if whole else 6))
     known = (
         weight is not None
         and weight.dim() == 4
         and weight.dtype == torch.float32
         and (bias is not None or node.inputsAt(2).node().mustBeNone())
-        and isinstance(padding, list)
+        and all(isinstance(value, list) for value in shape)  # padding may be "same"
         and groups is not None
     )
-    if not known or min(stride or [0]) < 1:
+    if not known:
         return None
-    pairs = [value * 2 if len(value) == 1 else value for value in (stride, padding, dilation)]
-    return _Settings(weight, bias, *pairs, groups)
+    stride, padding, dilation = (value * 2 if len(value) == 1 else value for value in shape)
+    return _Settings(weight, bias, stride, padding, dilation, groups)
 
 
 def _only_user(node: Any) -> Any:

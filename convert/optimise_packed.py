@@ -35,7 +35,7 @@ def _kind() -> Any:
     import torch
     from torch import Tensor
 
-    class PackedWeight(torch.nn.Module):
+    class PackedWeight(torch.nn.Module):  # type: ignore[misc]
         def __init__(
             self,
             weight: Tensor,
@@ -53,7 +53,7 @@ def _kind() -> Any:
             self.groups = groups
             self.sizes = sizes
 
-        @torch.jit.export
+        @torch.jit.export  # type: ignore[untyped-decorator]
         def __getstate__(
             self,
         ) -> tuple[Tensor, list[int], list[int], list[int], int, list[int], bool]:
@@ -65,7 +65,7 @@ def _kind() -> Any:
                 self.training,
             )  # fmt: skip
 
-        @torch.jit.export
+        @torch.jit.export  # type: ignore[untyped-decorator]
         def __setstate__(
             self,
             state: tuple[Tensor, list[int], list[int], list[int], int, list[int], bool],

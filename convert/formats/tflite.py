@@ -85,7 +85,7 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
         "copied_outputs": copied,
         "replaced_operators": sorted(prepared.replaced),
     }
-    notes = ()
+    notes: tuple[str, ...] = ()
     if prepared.narrowed:
         notes = (
             f"TFLite has no float64 arithmetic: {len(prepared.narrowed)} operators, the first "

@@ -75,7 +75,7 @@ def loop(told: Replay, node: Node) -> list[Any]:
         given = dict(zip(changing, state, strict=True))
         return [given[i] if i in given else _written_anew(value) for i, value in enumerate(initial)]
 
-    def proceed(*state: Any) -> bool:
+    def proceed(*state: Any) -> Any:
         with told.part():
             function, (result,) = enter(told, names["cond"], whole(state))
             return tf.reshape(function.get(result), [])

@@ -100,7 +100,7 @@ def _padded_transpose(node: Node, kernel: Tensor, dilations: list[int]) -> Any:
     asked = [wanted[1], wanted[2]]
     if any(size is None for size in (*asked, *reached)):
         return None
-    missing = [int(a) - r for a, r in zip(asked, reached, strict=True)]
+    missing = [int(a) - int(r) for a, r in zip(asked, reached, strict=True) if r is not None]
     if max(missing) <= 0 or min(missing) < 0:
         return None
     plain = tf.nn.conv2d_transpose(

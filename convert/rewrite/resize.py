@@ -65,8 +65,8 @@ def resize_bilinear(node: Node) -> Any:
     import tensorflow as tf
 
     x, size = node.inputs[0], node.constant(1)
-    before = x.shape[1:3].as_list() if x.shape.rank == 4 else [None]
-    if size is None or None in before or node.flag("align_corners"):
+    before = [int(n) for n in x.shape[1:3] if n is not None]
+    if size is None or len(before) != 2 or node.flag("align_corners"):
         return None
     steps = [Fraction(old, int(new)) for old, new in zip(before, size, strict=True)]
     if all(step.denominator & (step.denominator - 1) == 0 for step in steps):

@@ -35,8 +35,32 @@ def load(given: Given) -> Opened:
         raise OwnModelError(
             f"{path} holds a {type(model).__name__}; only a whole keras.Model can be exported"
         )
+    if keras.config.floatx() == "float64":
+        model = _widened(model, trust=given.trust)
     notes = ("Code that is stored in the file may have been run (--trust).",) if given.trust else ()
     return Opened("tensorflow", "module", model, notes=notes)
+
+
+def _widened(model: Any, *, trust: bool) -> Any:
+    """Build a model again in float64: a file keeps the dtype that every layer was saved with.
+
+    Its weights are new; the caller puts them in.
+    """
+    import keras
+
+    config = keras.saving.serialize_keras_object(model)
+    left = [config]
+    while left:
+        value = left.pop()
+        if isinstance(value, list | tuple):
+            left += value
+        elif isinstance(value, dict):
+            if value.get("class_name") == "DTypePolicy" and value["config"]["name"] == "float32":
+                value["config"]["name"] = "float64"
+            elif value.get("dtype") == "float32":
+                value["dtype"] = "float64"
+            left += value.values()
+    return keras.saving.deserialize_keras_object(config, safe_mode=not trust)
 
 
 def _check_file(path: Path) -> None:

@@ -151,49 +151,6 @@ def refuse(kind, body, folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-REFUSED_KERAS = """
-import json
-from pathlib import Path
-from types import SimpleNamespace
-from keras import Input, Model, layers
-from shipworthy.convert.routes import UnsupportedModelError, hops
-from shipworthy.models.spec import Signature, Source, TensorSpec
-
-folder, answers = Path(sys.argv[1]), {}
-def attempt(name, layer, inside, outside, format_):
-    x = Input(inside)
-    model = Model(x, layer(x))
-    signature = Signature(
-        (TensorSpec("x", "float32", ("batch", *inside)),),
-        (TensorSpec("y", "float32", ("batch", *outside)),),
-    )
-    source = Source(name, "tensorflow", signature, lambda: model)
-    hops()["tensorflow>saved_model"].convert(model, source, folder / name)
-    try:
-        parent = SimpleNamespace(path=folder / name)
-        hops()[f"saved_model>{format_}"].convert(parent, source, folder / f"{name}.{format_}")
-    except UnsupportedModelError as e:
-        answers[name] = str(e)
-
-attempt("grouped", layers.Conv2D(8, 3, groups=2), (8, 8, 4), (6, 6, 8), "onnx")
-attempt("gelu", layers.Activation("gelu"), (8,), (8,), "onnx")
-attempt("cubes", layers.AveragePooling3D(2), (8, 8, 8, 2), (4, 4, 4, 2), "tflite")
-attempt("plain", layers.Dense(3), (8,), (3,), "onnx")
-attempt("plain too", layers.Dense(3), (8,), (3,), "tflite")
-print(json.dumps(answers))
-"""
-
-
-@pytest.mark.xdist_group("formats")
-def test_what_tf2onnx_and_tflite_cannot_express_is_refused_by_name(tmp_path):
-    answers = refuse("tensorflow", REFUSED_KERAS, tmp_path)
-    assert sorted(answers) == ["cubes", "gelu", "grouped"]
-    assert "StatefulPartitionedCall" in answers["grouped"]
-    assert "Erfc" in answers["gelu"]
-    assert "AvgPool3D" in answers["cubes"]
-    assert all("\n" not in reason for reason in answers.values())
-
-
 REFUSED_TORCH = """
 import json
 from pathlib import Path

@@ -46,6 +46,24 @@ def test_a_keras_file_is_the_model_that_was_saved(suffix: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_under_a_float64_policy_a_file_is_built_in_float64(suffix: str, tmp_path: Path) -> None:
+    from keras import config
+
+    path = tmp_path / f"model{suffix}"
+    dense().save(path)
+    policy, floatx = config.dtype_policy(), config.floatx()
+    try:
+        config.set_floatx("float64")
+        config.set_dtype_policy("float64")
+        model = load(path).model
+    finally:
+        config.set_floatx(floatx)
+        config.set_dtype_policy(policy)
+    assert {weight.dtype for weight in model.weights} == {"float64"}
+    assert model(np.ones((2, 8))).dtype.name == "float64"
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_lambda_layer_needs_trust(suffix: str, tmp_path: Path) -> None:
     import keras
 

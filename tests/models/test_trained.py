@@ -59,7 +59,7 @@ def run(source, model, inputs, double=False):
 def sizes(model):
     if framework == "tensorflow":
         # Of floats: a recurrent layer keeps a random seed among its variables.
-        count = lambda variables: sum(int(np.prod(v.shape)) for v in variables if "float" in v.dtype)
+        count = lambda found: sum(int(np.prod(v.shape)) for v in found if "float" in v.dtype)
         return count(model.trainable_variables), count(model.non_trainable_variables)
     buffers = [b for b in model.buffers() if b.is_floating_point()]
     return tuple(sum(t.numel() for t in ts) for ts in (model.parameters(), buffers))
