@@ -48,7 +48,7 @@ def read_onnx(path: Path) -> Model:
         ``onnx.checker`` says.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     if not path.is_file():
         raise OnnxFileError(f"{path} is not a file; give the path of a .onnx file")

@@ -53,7 +53,7 @@ def save_onnx(folder: Path) -> list[str]:
     model = onnx.load(folder / "plain.onnx")
     onnx.save(
         model, folder / "net.onnx", save_as_external_data=True, location="net.weights",
-        size_threshold=0,
+        size_threshold=64,
     )  # fmt: skip
     return ["net.onnx"]
 
