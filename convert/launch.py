@@ -16,7 +16,7 @@ from shipworthy.convert.process import Outcome, run_isolated
 PRELOAD: Mapping[str, tuple[str, ...]] = {
     "pytorch": ("torch", "torch._dynamo", "torch.onnx._internal.exporter._core"),
     "tensorflow": ("tensorflow", "keras"),
-    "onnx": ("onnxruntime", "onnx"),
+    "onnx": ("onnx",),  # importing ONNX Runtime starts threads
 }
 
 # Of every process here, forked or fresh, so that both give the same. Native thread pools that start

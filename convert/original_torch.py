@@ -41,7 +41,8 @@ class TorchOriginal:
         ]
         # Not inference mode: it hides what composite operations are made of from the watch below.
         with torch.no_grad():
-            return name_outputs(call_torch(self.model, tensors, self._signature), self._signature, _to_array)
+            answer = call_torch(self.model, tensors, self._signature)
+            return name_outputs(answer, self._signature, _to_array)
 
     def nudge_weights(self, nudge: Callable[[Array], Array]) -> Callable[[], None]:
         """Replace every float parameter; return what puts them back."""

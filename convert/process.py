@@ -85,18 +85,17 @@ def started(
     """
     check_stopped()
     try:
-        with (
-            subprocess.Popen(
-                list(argv),
-                stdin=subprocess.DEVNULL,
-                env=None if env is None else os.environ | dict(env),
-                start_new_session=True,
-                **options,
-            ) as process,
-            track_group(process.pid),
-        ):
+        with subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            env=None if env is None else os.environ | dict(env),
+            start_new_session=True,
+            **options,
+        ) as process:
             try:
-                yield process
+                # Inside: the first one starts the guard, and Ctrl-C may come meanwhile.
+                with track_group(process.pid):
+                    yield process
             finally:
                 end = kill_session if process.poll() is None else kill_group
                 end(process.pid)

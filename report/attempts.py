@@ -20,7 +20,7 @@ def attempt_summary(record: Record) -> list[dict[str, Any]]:
 
 
 def _line(attempt: dict[str, Any]) -> str:
-    route = plain(attempt.get("route") or "?").replace(">", " › ")
+    route = plain(attempt.get("route") or "?").replace(">", " > ")
     if attempt.get("status") != "passed":
         return f"{route}: {plain(' '.join(str(attempt.get('reason')).split()))}"
     facts = ["passed"]

@@ -88,7 +88,7 @@ def test_list_and_routes_speak_json():
 
 def test_routes_mark_the_one_taken():
     lines = call("routes").stdout.splitlines()
-    assert sum(line.startswith("*") for line in lines) == 8
+    assert sum(line.startswith("*") for line in lines) == 12
 
 
 def test_a_reader_that_goes_away_is_no_error():

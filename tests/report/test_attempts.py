@@ -16,8 +16,8 @@ LOST = [
 
 def test_a_line_a_route(record):
     assert attempt_lines(record(attempts=LOST)) == [
-        "pytorch › tflite: passed, batch fixed at 1, error ratio 1.29, p50 16.5 µs, 165 KB",
-        "pytorch › onnx › saved_model › tflite: onnx>saved_model: no <b>operator</b> for it",
+        "pytorch > tflite: passed, batch fixed at 1, error ratio 1.29, p50 16.5 µs, 165 KB",
+        "pytorch > onnx > saved_model > tflite: onnx>saved_model: no <b>operator</b> for it",
     ]
     assert attempt_lines(record(attempts=None)) == []
 
