@@ -1,7 +1,7 @@
 """Writes docs/corpus.md from a run of the corpus tier.
 
-    pytest tests/corpus -m corpus --basetemp=build/corpus
-    python benchmarks/corpus_table.py build/corpus
+pytest tests/corpus -m corpus --basetemp=build/corpus
+python benchmarks/corpus_table.py build/corpus
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ DOC = Path(__file__).resolve().parent.parent / "docs" / "corpus.md"
 HEAD = """# Models of many kinds
 
 Every model of [tests/corpus](../tests/corpus), exported as a user would (`shipworthy export
-file.py:NAME`) and judged in the runners at batch 1, 2, 5 and 64 and, where another axis is dynamic, at
-three sizes of it. Small shapes, random weights. The number is the error ratio: 1 is the original's own
-rounding error; the limit is 5 and more. Written by `benchmarks/corpus_table.py` on {date}.
+file.py:NAME`) and judged in the runners at batch 1, 2, 5 and 64 and, where another axis is dynamic,
+at three sizes of it. Small shapes, random weights. The number is the error ratio: 1 is the
+original's own rounding error; the limit is 5 or more. Written by `benchmarks/corpus_table.py` on
+{date}.
 
-A star: another route than the first gave it. "fixed": it passes, and an axis is fixed. Reasons of
-what fails are below the table.
+A star: another route than the first gave it. "fixed": it passes, and no axis is dynamic. Why a cell
+failed stands below the table.
 """
 
 

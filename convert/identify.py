@@ -63,7 +63,7 @@ def identify(given: Given, out: Path, launch: Launch, timeout: float) -> Subject
         if not outcome.ok or not (work / FOUND).is_file():
             raise OwnModelError(_why(outcome, work, log))
         data = json.loads((work / FOUND).read_text())
-        write_json(work / FOUND, data | {"key": key})
+        write_json(work / FOUND, data | {"key": key, "words": given.words()})
     return Subject(given.title, given, Found.from_json(data["found"]))
 
 
@@ -96,6 +96,14 @@ def read_notes(out: Path) -> tuple[str, ...]:
         return tuple(json.loads((out / SUBJECT / FOUND).read_text())["found"]["notes"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def read_words(out: Path) -> list[str] | None:
+    """Return the command-line words that give a user's own model again; None for the zoo's."""
+    try:
+        return [str(word) for word in json.loads((out / SUBJECT / FOUND).read_text())["words"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _why(outcome: Outcome, work: Path, log: Path) -> str:

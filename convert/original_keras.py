@@ -52,9 +52,10 @@ class KerasOriginal:
         """Call the traced function; at another thread count, its graph in a session of its own.
 
         TensorFlow fixes a process' thread pool at the first operation, but a session may have its
-        own (`ConfigProto.intra_op_parallelism_threads`).
+        own (`ConfigProto.intra_op_parallelism_threads`). A lookup table stays with the process,
+        and so does a model that has one: its answers at other thread counts are those at one.
         """
-        if threads == 1:
+        if threads == 1 or _reads_tables(self._function):
             tensors = [_constant(inputs[spec.name]) for spec in self._signature.inputs]
             return name_outputs(self._function(*tensors), self._signature, _to_array)
         if threads not in self._sessions:
@@ -154,6 +155,13 @@ def _trace(model: Any, signature: Signature, *, wide: bool) -> Any:
         return call_keras(model, tensors, signature)
 
     return tf.function(call, input_signature=specs).get_concrete_function()
+
+
+def _reads_tables(function: Any) -> bool:
+    """Tell whether a function uses resources beside its variables."""
+    variables = {id(variable.handle) for variable in function.graph.variables}
+    captured = (tensor for tensor, _ in function.graph.captures)
+    return any(t.dtype.name == "resource" and id(t) not in variables for t in captured)
 
 
 def _open_session(function: Any, signature: Signature, threads: int) -> Callable[[Arrays], Any]:

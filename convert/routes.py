@@ -173,6 +173,7 @@ def find_routes(start: str, format_: str, kind: str = "module") -> list[Route]:
     found: list[Route] = []
     # A file that is a model of its own begins by being taken in as an artifact.
     first = [h for h in hops().values() if h.source == start and kind in h.kinds]
+    paths: list[tuple[Hop, ...]]
     paths = [(h,) for h in first if start not in FORMATS or h.target == start]
     while paths:
         path = paths.pop(0)

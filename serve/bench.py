@@ -207,7 +207,7 @@ def forget_failure(cell: Path) -> None:
 
 def p50_ns(runs: Sequence[Mapping[str, Any]]) -> float:
     """Return the median latency of all processes of a benchmark."""
-    return statistics.median(ns for run in runs for ns in run["bench"]["latencies_ns"])
+    return float(statistics.median(ns for run in runs for ns in run["bench"]["latencies_ns"]))
 
 
 def told(runs: Sequence[Run]) -> str:

@@ -18,7 +18,7 @@ from shipworthy.convert.artifact import (
     write_text,
 )
 from shipworthy.convert.export import read_failure
-from shipworthy.convert.identify import read_notes
+from shipworthy.convert.identify import read_notes, read_words
 from shipworthy.convert.place import Place
 from shipworthy.convert.read_reference import Reference, read_reference
 from shipworthy.convert.routes import FORMATS, find_routes
@@ -66,8 +66,8 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     failure = read_failure(folder)
     if failure is not None:
         route = failure["route"] or record["route"]
-        told = {name: failure[name] for name in ("where", "advice", "log")}
-        return record | _failed(failure["reason"], failure["command"]) | {"route": route} | told
+        more = {name: failure[name] for name in ("where", "advice", "log")}
+        return record | _failed(failure["reason"], failure["command"]) | {"route": route} | more
     try:
         artifact = read_artifact(folder)
         record |= _of_artifact(artifact, out)
@@ -149,7 +149,8 @@ def _failed(reason: str, command: str) -> Record:
 
 
 def _again(model: str, out: Path) -> str:
-    return shlex.join(["shipworthy", "export", model, "--out", str(out)])
+    words = read_words(out) or [model]
+    return shlex.join(["shipworthy", "export", *words, "--out", str(out)])
 
 
 def _validate(out: Path) -> str:

@@ -73,7 +73,8 @@ def exported(shared, once):
 
     def export(name):
         out = shared / name
-        once(name, [BIN / "shipworthy", "export", name, "--out", out, "--no-bench"])
+        words = ["export", name, "--out", out, "--no-bench", "--timeout", "1000"]
+        once(name, [BIN / "shipworthy", *words], seconds=1100)
         return out
 
     return export

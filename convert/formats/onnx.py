@@ -138,9 +138,10 @@ def _free_names(model: Any) -> None:
         if value.name in taken and id(value) not in shown:
             value.name = free(value.name)
     for name in taken & set(graph.initializers):
-        weight = graph.initializers.pop(name)
-        weight.name = free(name)
-        graph.initializers[weight.name] = weight
+        if id(graph.initializers[name]) not in shown:
+            weight = graph.initializers.pop(name)
+            weight.name = free(name)
+            graph.initializers[weight.name] = weight
 
 
 def _renamed(size: str | None, names: Mapping[str, str]) -> str | None:

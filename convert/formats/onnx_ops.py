@@ -14,7 +14,13 @@ def translations() -> dict[Any, Callable[..., Any]]:
     import torch
 
     aten = torch.ops.aten
-    return {aten._cdist_forward.default: _cdist, aten.cumprod.default: _cumprod}
+    return {
+        aten._cdist_forward.default: _cdist,
+        aten.cumprod.default: _cumprod,
+        aten.kthvalue.default: _kthvalue,
+        aten.median.default: _median,
+        aten.median.dim: _median_dim,
+    }
 
 
 def _ints(*numbers: int) -> Tensor:
@@ -62,3 +68,39 @@ def _cumprod(x, dim, dtype=None):  # type: ignore[no-untyped-def]
     rows = op.Where(op.Cast(taken, to=9), op.Unsqueeze(x, _ints(-2)), one)
     back = [last.index(axis) for axis in range(rank)]
     return op.Transpose(op.ReduceProd(rows, _ints(-1), keepdims=0), perm=back)
+
+
+def _kthvalue(x, k, dim=-1, keepdim=False):  # type: ignore[no-untyped-def]
+    """Return the k-th smallest element along an axis, and where it is."""
+    return _last_of(x, _ints(k), dim, keepdim)
+
+
+def _median_dim(x, dim, keepdim=False):  # type: ignore[no-untyped-def]
+    """Return the middle element along an axis (of two, the lower), and where it is."""
+    return _last_of(x, _half(x, dim), dim, keepdim)
+
+
+def _median(x):  # type: ignore[no-untyped-def]
+    """Return the middle element of all; of two, the lower."""
+    from onnxscript import opset20 as op
+
+    flat = op.Reshape(x, _ints(-1))
+    count = op.Div(op.Add(op.Shape(flat), _ints(1)), _ints(2))
+    return _last_of(flat, count, 0, False)[0]
+
+
+def _half(x: Tensor, dim: int) -> Tensor:
+    """Return how many elements along an axis go up to the middle one."""
+    from onnxscript import opset20 as op
+
+    dim = dim % len(x.shape)
+    return op.Div(op.Add(op.Shape(x, start=dim, end=dim + 1), _ints(1)), _ints(2))
+
+
+def _last_of(x: Tensor, count: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
+    """Return the largest of the smallest `count` elements along an axis, and where it is."""
+    from onnxscript import opset20 as op
+
+    found = op.TopK(x, count, axis=dim, largest=0, sorted=1)
+    parts = [op.Gather(part, _ints(-1), axis=dim) for part in found]
+    return tuple(part if keepdim else op.Squeeze(part, _ints(dim)) for part in parts)

@@ -56,9 +56,9 @@ def _cubic(x: Tensor, a: float, *, inner: bool) -> Tensor:
     return ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
 
 
-@rule("ResizeBilinear", formats=("tflite",))
+@rule("ResizeBilinear")
 def resize_bilinear(node: Node) -> Any:
-    """Blend neighbours, where LiteRT rounds the places between them otherwise than TensorFlow.
+    """Blend neighbours, where a runtime rounds the places between them otherwise than TensorFlow.
 
     They agree where a step is a fraction of a power of two.
     """

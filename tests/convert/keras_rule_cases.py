@@ -212,8 +212,10 @@ CASES: list[tuple[Any, ...]] = [
     ("array", {"TensorListReserve": TFLITE, "TensorListGetItem": TFLITE,
                "TensorListFromTensor": TFLITE, "TensorListStack": TFLITE, "Identity": TFLITE},
      read_backwards, "N H 3"),
-    ("no scale", {"ResizeBilinear": TFLITE},
+    ("no scale, nearest", {},
+     lambda x: tf.image.resize(x, [7, 5], method="nearest"), "N 12 9 3"),
+    ("no scale", {"ResizeBilinear": BOTH},
      lambda x: tf.image.resize(x, [7, 5]), "N 12 9 3"),
-    ("ResizeBilinear", {"ResizeBilinear": TFLITE},
+    ("ResizeBilinear", {"ResizeBilinear": BOTH},
      lambda x: raw("ResizeBilinear", images=x, size=[7, 21]), "N 12 14 3"),
 ]  # fmt: skip

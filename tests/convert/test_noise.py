@@ -151,7 +151,7 @@ def test_every_dynamic_axis_has_two_untraced_sizes():
         ([("batch", 5), ("batch",)], "batch", 7, True),
         ([(3, 5)], 3, 3, False),
         ([("batch", 5), (4, 4)], "batch", 7, False),
-            ([("seq", 5), (4, 4)], None, 1, False),
+        ([("seq", 5), (4, 4)], None, 1, False),
         ([()], None, 1, False),
     ],
 )

@@ -67,10 +67,11 @@ class Arithmetic(keras.Model):
         h = self.dense(x)
         p = ops.abs(h) + 0.3
         smooth = [
-            ops.log(p), ops.sqrt(p), ops.rsqrt(p), ops.expm1(h), ops.log1p(p), ops.erf(h),
-            ops.power(p, 1.5), ops.maximum(h, 0.1), ops.tanh(h), ops.arctan2(h, p), ops.sin(h),
-            ops.logaddexp(h, p), ops.square(h), ops.nan_to_num(h / p), ops.cumprod(p, axis=1),
-            ops.sort(h, axis=-1), ops.tril(h),
+            ops.log(p), ops.sqrt(p), ops.rsqrt(p), ops.expm1(ops.tanh(h)), ops.log1p(p), ops.erf(h),
+            ops.power(ops.tanh(p), 1.5), ops.maximum(h, 0.1), ops.tanh(h), ops.arctan2(h, p),
+            ops.sin(h), ops.logaddexp(h, p), ops.square(ops.tanh(h)), ops.nan_to_num(h / p),
+            ops.cumprod(ops.tanh(p), axis=1),
+            ops.sort(h, axis=-1),
         ]  # fmt: skip
         steps = [
             ops.sign(h), ops.floor(h * 3), h // 0.5, ops.round(h * 4), ops.isfinite(h) * 1.0,

@@ -22,10 +22,13 @@ CELLS = [
     if framework in zoo.get(name).sources
     for format_ in FORMATS
 ]
-# Routes that lose an axis, each with the reason; a test notices when one no longer does.
-FIXED = {("pytorch", "tflite"): {"batch": 1}}
+# Cells that the first route does not win, with the reason; a test notices when it does.
+OTHER_ROUTE = {
+    # Keras' loop over the words is unrolled by tracing, so that the length is baked in.
+    ("lstm", "tensorflow", "torchscript"),
+}
 
-pytestmark = [pytest.mark.matrix, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.matrix, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture
@@ -41,7 +44,9 @@ def record(exported, request):
 def test_a_cell_passes(record):
     source = zoo.source(record["model"], record["framework"])
     assert record["status"] == "passed", record["reason"]
-    assert record["route"] == str(find_routes(record["framework"], record["format"])[0])
+    first = str(find_routes(record["framework"], record["format"])[0])
+    cell = (record["model"], record["framework"], record["format"])
+    assert (record["route"] != first) == (cell in OTHER_ROUTE), record["attempts"]
     assert record["yardstick"] == "float64"
     assert 0 < record["error_ratio"] <= record["threshold"]
     assert record["python_free"] is True
@@ -53,9 +58,8 @@ def test_a_cell_passes(record):
         assert metric["name"] == source.task.metric
         assert metric["artifact"] == pytest.approx(metric["original"], rel=1e-5)
         assert metric["original"] >= source.train.recipe.required
-    fixed = FIXED.get((record["framework"], record["format"]), {})
-    assert record["fixed_axes"] == fixed
-    assert record["dynamic_axes"] == [a for a in source.signature.axes if a not in fixed]
+    assert record["fixed_axes"] == {}
+    assert record["dynamic_axes"] == list(source.signature.axes)
 
 
 @pytest.mark.parametrize("name", MODELS)
