@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.convert import guard
+from shipworthy.convert.guard import SIGNALS
 from shipworthy.convert.guard import kill_group as kill_group
 from shipworthy.convert.guard import kill_session as kill_session
 
@@ -85,25 +86,53 @@ def started(
     """
     check_stopped()
     try:
-        with subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            env=None if env is None else os.environ | dict(env),
-            start_new_session=True,
-            **options,
-        ) as process:
-            try:
-                # Inside: the first one starts the guard, and Ctrl-C may come meanwhile.
-                with track_group(process.pid):
-                    yield process
-            finally:
-                end = kill_session if process.poll() is None else kill_group
-                end(process.pid)
-                process.wait()
+        with contextlib.ExitStack() as stack:
+            with _undisturbed():
+                process = stack.enter_context(
+                    subprocess.Popen(
+                        list(argv),
+                        stdin=subprocess.DEVNULL,
+                        env=None if env is None else os.environ | dict(env),
+                        start_new_session=True,
+                        **options,
+                    )
+                )
+                stack.enter_context(track_group(process.pid))
+                stack.callback(_end, process)
+            yield process
     except Exception:
         check_stopped()  # else being stopped would pass for a failure
         raise
     check_stopped()
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    end = kill_session if process.poll() is None else kill_group
+    end(process.pid)
+    process.wait()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put signals off for as long as the block runs.
+
+    An exception out of a handler, Ctrl-C's above all, could otherwise come between the fork and
+    the moment somebody knows of the child. Python runs handlers in the main thread alone.
+    """
+    pending: list[int] = []
+    usual: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        usual = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in usual:
+        signal.signal(number, lambda number, _: pending.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+        for number in pending:
+            usual[number](number, None)
 
 
 def run_isolated(
