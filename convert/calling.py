@@ -70,7 +70,7 @@ def keep_names(
     ----------
     present : the names that stand in the file.
     file : how messages call it.
-    aliases : names that were given to the converter in place of the canonical ones.
+    aliases : names that stand there in place of the canonical ones, where those do not.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def keep_names(
     """
     found, present = {}, list(present)
     for spec in specs:
-        native = aliases.get(spec.name, spec.name)
+        native = spec.name if spec.name in present else aliases.get(spec.name, spec.name)
         if native not in present:
             raise UnsupportedModelError(
                 f"{file} has no {native!r}; it has {', '.join(present) or 'no names'}. "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.convert.artifact import Artifact
-from shipworthy.convert.calling import keep_names
+from shipworthy.convert.calling import identifiers, keep_names
 from shipworthy.convert.original import first_line
 from shipworthy.convert.rewrite.prepare import Prepared, prepare
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
@@ -38,8 +38,10 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
             f"tf2onnx wrote a graph that is not valid ONNX: {first_line(e)}"
         ) from e
     onnx.save(model, path)
+    given = [spec.name for spec in source.signature.inputs]
+    aliases = dict(zip(given, identifiers(given), strict=True))  # TensorFlow's arguments
     return Converted(
-        inputs=keep_names(source.signature.inputs, names(model.graph.input), path.name, {}),
+        inputs=keep_names(source.signature.inputs, names(model.graph.input), path.name, aliases),
         outputs=keep_names(source.signature.outputs, names(model.graph.output), path.name, {}),
         options={"opset": OPSET_TF2ONNX, "replaced_operators": sorted(prepared.replaced)},
     )

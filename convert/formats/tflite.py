@@ -91,7 +91,9 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
             f"TFLite has no float64 arithmetic: {len(prepared.narrowed)} operators, the first "
             f"at {prepared.narrowed[0]}, compute in float32.",
         )
-    return _converted(source.signature, {}, path, options=options, notes=notes)
+    given = [spec.name for spec in source.signature.inputs]
+    aliases = dict(zip(given, identifiers(given), strict=True))  # TensorFlow's arguments
+    return _converted(source.signature, aliases, path, options=options, notes=notes)
 
 
 def _is_wide(signature: Signature) -> bool:
