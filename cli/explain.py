@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ def command(cell: Path, as_json: bool) -> None:
     DIR/CELL is such as out/cnn/pytorch/tflite. It says what failed (route, hop, operation), the
     line of your model that led there, what else can be tried, and what reproduces it.
     """
-    cell = cell.absolute()
+    cell = Path(os.path.normpath(cell.absolute()))
     if (cell / CELLS).exists():
         cells = ", ".join(str(cell.joinpath(*one)) for one in asked(cell).cells)
         raise click.UsageError(f"{cell} is a model's folder; name a cell in it: {cells}")

@@ -16,7 +16,7 @@ from shipworthy.convert.place import Place
 from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.spec import FRAMEWORKS
-from shipworthy.serve.folder import ask_for, hold
+from shipworthy.serve.folder import ask_for, check_owner, hold
 
 
 @click.command()
@@ -49,8 +49,10 @@ def command(
     route = _route(from_, to, framework)
     out = out or default_out(model, given)
     with hold(out):
+        origin = given.words()[0] if given else "zoo"
+        check_owner(out, given.title if given else model, origin)
         subject = find_subject(model, given, out, launch_fresh, timeout)
-        ask_for(out, subject.name, [])
+        ask_for(out, subject.name, [], origin=origin)
         if given is None:
             zoo.ensure_trained(subject.name, [route.framework])
         place = Place(out)
@@ -83,12 +85,15 @@ def _route(from_: str, to: str, framework: str | None) -> Route:
     if f"{from_}>{to}" not in hops():
         raise click.UsageError(f"there is no hop {from_}>{to}; there are: {', '.join(hops())}")
     last = hops()[f"{from_}>{to}"]
-    if from_ in FRAMEWORKS:
+    if framework is None and from_ in FRAMEWORKS:
         return Route((last,))
     if framework is None:
         raise click.UsageError(
             f"{from_} is a format; say where the route begins: "
             f"--framework {' or --framework '.join(FRAMEWORKS)}"
         )
-    assert from_ in FORMATS
-    return Route((*find_routes(framework, from_)[0].hops, last))
+    # An ONNX file is a source of a kind of its own; all others reach a format as a module does.
+    before = find_routes(framework, from_, "onnx" if framework == "onnx" else "module")
+    if from_ not in FORMATS or not before:
+        raise click.UsageError(f"no route leads from {framework} to {from_}")
+    return Route((*before[0].hops, last))

@@ -111,7 +111,8 @@ def _perform(request: HopRequest, folder: Path) -> None:
         weights_sha256=reference.weights_sha256,
         key=request.key,
         tools=(dict(parent.tools) if parent else {}) | versions_of(hop.packages),
-        options=dict(converted.options) | dict(source.processing),
+        options={"optimize": request.optimize, **converted.options, **source.processing},
+        instead_of=request.instead_of,
         notes=(parent.notes if parent else ())
         + converted.notes
         + trace_notes(caught, source.signature),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from shipworthy.convert.artifact import FAILURE, publish, write_json
@@ -41,7 +42,8 @@ def identify(given: Given, out: Path, launch: Launch, timeout: float) -> Subject
     """
     place = out / SUBJECT
     key = hash_json([given.to_json(), code_hash(), versions_of(_PACKAGES)])
-    kept = _kept(place, key)
+    # What a factory gives can change where no file of ours to watch does; so it is always asked.
+    kept = None if given.kind == "python" else _kept(place, key)
     if kept is not None:
         return Subject(given.title, given, kept)
     log = out / "logs" / "inspection.log"
@@ -71,7 +73,9 @@ def _kept(place: Path, key: str) -> Found | None:
     try:
         data = json.loads((place / FOUND).read_text())
         same = all(hash_path(Path(path)) == sha for path, sha in data["files"])
-        return Found.from_json(data["found"]) if same and data["key"] == key else None
+        found = Found.from_json(data["found"])
+        kept = same and data["key"] == key and (place / "cases").is_dir()
+        return replace(found, cases=str(place.resolve() / "cases")) if kept else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

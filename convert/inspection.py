@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import hashlib
 import json
 import re
 import sys
@@ -17,6 +18,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from shipworthy.convert.artifact import FAILURE, write_json
 from shipworthy.convert.axes import find_axes
@@ -35,7 +38,7 @@ from shipworthy.models.spec import Arrays, Case, Signature
 from shipworthy.models.subject import Found, write_cases
 
 FOUND = "found.json"
-_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr")
+_SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/lib", "/usr/lib", "/usr/share", "/usr/include")
 
 
 def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
@@ -72,7 +75,7 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
         framework=opened.framework,
         kind=opened.kind,
         signature=axes.signature,
-        identity=hash_json([given.to_json(), files]),
+        identity=hash_json([given.to_json(), files, _hash_weights(opened)]),
         cases=str(cases_folder),
         files=tuple(str(file) for file in opened.files),
         notes=(*opened.notes, *inputs.notes, *axes.notes),
@@ -80,6 +83,27 @@ def inspect_model(given: Given, cases_folder: Path, folder: Path) -> Found:
     )
     write_json(folder / FOUND, {"schema": 1, "files": files, "found": found.to_json()})
     return found
+
+
+def _hash_weights(opened: Opened) -> str:
+    """Return the hash of what a factory gave its model; libraries may read files unseen.
+
+    Such as HDF5's and safetensors', which are no Python code.
+    """
+    if opened.kind != "module":
+        return ""  # the files are all there is
+    digest = hashlib.sha256()
+    if opened.framework == "pytorch":
+        values = {k: v for k, v in opened.model.state_dict().items() if hasattr(v, "numpy")}
+        # NumPy has no bfloat16.
+        narrow = {k: v.float() if "bfloat16" in str(v.dtype) else v for k, v in values.items()}
+        arrays = {name: value.detach().cpu().numpy() for name, value in narrow.items()}
+    else:
+        arrays = {f"{i}": np.array(v) for i, v in enumerate(opened.model.weights)}
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -111,10 +135,12 @@ def own_files(given: Given, held: Sequence[Path] = ()) -> list[list[str]]:
     """
     places = [Path(p).resolve() for p in {*sysconfig.get_paths().values(), sys.prefix, *_SYSTEM}]
     room = Path(__file__).resolve().parent.parent
+    rooms = [room / name for name in ("models", "convert", "serve", "report", "cli", "build")]
     paths = {Path(given.path)} | {Path(p) for p in (given.weights, given.inputs) if p}
     for path in held:
         mine = not any(path.resolve().is_relative_to(place) for place in places)
-        if path.exists() and mine and path.suffix != ".pyc" and not path.is_relative_to(room):
+        our = any(path.is_relative_to(place) for place in rooms)
+        if path.exists() and mine and path.suffix != ".pyc" and not our:
             paths.add(path)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)

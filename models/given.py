@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -108,7 +109,7 @@ def parse(word: str, **options: Any) -> Given:
     file, name = word, ""
     if re.search(r"\.py:[^/\\]*$", word):
         file, _, name = word.rpartition(":")
-    path = Path(file).expanduser().resolve()
+    path = _absolute(file)
     if not path.exists():
         raise GivenError(f"{file} does not exist; MODEL is {ACCEPTED}")
     kind = _kind(path, name)
@@ -143,10 +144,17 @@ def _kind(path: Path, name: str) -> str:
     return _SUFFIXES[path.suffix]
 
 
+def _absolute(file: str) -> Path:
+    try:
+        return Path(file).expanduser().resolve()
+    except RuntimeError as e:  # ~nobody
+        raise GivenError(f"{file}: {e}") from e
+
+
 def _existing(option: str, file: str | None) -> str | None:
     if file is None:
         return None
-    path = Path(file).expanduser().resolve()
+    path = _absolute(file)
     if not path.is_file():
         raise GivenError(f"--{option} {file} is no file")
     return str(path)
@@ -188,7 +196,7 @@ def parse_spec(text: str) -> TensorSpec:
 
 
 def _size(text: str, axis: str) -> int | str:
-    if axis.isdigit() and int(axis) > 0:
+    if axis.isascii() and axis.isdecimal() and int(axis) > 0:
         return int(axis)
     if not axis.isidentifier():
         raise GivenError(f"--input {text!r}: axis {axis!r} is neither a size nor a name")
@@ -201,7 +209,7 @@ def _range(text: str, part: str) -> tuple[float, float]:
         found = float(low), float(high)
     except ValueError:
         found = (1.0, 0.0)
-    if not dots or found[0] > found[1]:
+    if not dots or not all(map(math.isfinite, found)) or found[0] > found[1]:
         raise GivenError(f"--input {text!r}: {part!r} is not low..high")
     return found
 

@@ -112,7 +112,8 @@ class Contest:
         for cell, routes in self.routes.items():
             if any(self._rank(route) > 0 for route in routes):
                 continue
-            names = [original(cell[0]), *(str(r) for r in routes)]
+            names = [original(cell[0])]
+            names += [name for r in routes for name in (str(r), Attempt(r, plain=True).name())]
             names += [str(Route(r.hops[:n])) for r in routes for n in range(1, len(r.hops))]
             names.append(judged(*cell))
             error = next((self.errors[name] for name in names if name in self.errors), None)

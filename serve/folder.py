@@ -51,32 +51,55 @@ class Asked:
     model : its name.
     cells : in the order of the report.
     threads : of the runtimes, when last judged or timed.
+    origin : where the model comes from: ``"zoo"``, or what a user's own was given as.
     """
 
     model: str
     cells: list[Cell]
     threads: int = 1
+    origin: str | None = None
 
 
-def ask_for(out: Path, model: str, cells: Sequence[Cell], threads: int | None = None) -> None:
+def ask_for(
+    out: Path,
+    model: str,
+    cells: Sequence[Cell],
+    threads: int | None = None,
+    origin: str | None = None,
+) -> None:
     """Note that these cells are wanted, beside those asked for earlier.
 
     Parameters
     ----------
     threads : of the runtimes from now on; None leaves them as they are.
+    origin : where the model comes from, which tells two of one name apart; None does not say.
+
+    Raises
+    ------
+    FolderError : the folder is another model's.
+    """
+    before = check_owner(out, model, origin)
+    wanted = _in_order({*before.cells, *cells})
+    data = {
+        "model": model, "cells": wanted, "threads": threads or before.threads,
+        "origin": origin or before.origin,
+    }  # fmt: skip
+    write_json(out / CELLS, {"schema": 1, **data})
+
+
+def check_owner(out: Path, model: str, origin: str | None = None) -> Asked:
+    """Return what a model's folder was asked for so far.
 
     Raises
     ------
     FolderError : the folder is another model's.
     """
     before = asked(out) if (out / CELLS).exists() else Asked(model, [])
-    if before.model != model:
-        raise FolderError(
-            f"{out} holds the exports of {before.model!r}; export {model!r} to another --out"
-        )
-    wanted = _in_order({*before.cells, *cells})
-    data = {"model": model, "cells": wanted, "threads": threads or before.threads}
-    write_json(out / CELLS, {"schema": 1, **data})
+    other = origin is not None and before.origin is not None and origin != before.origin
+    if before.model != model or other:
+        whose = repr(before.model) + (f" of {before.origin}" if other else "")
+        raise FolderError(f"{out} holds the exports of {whose}; export {model!r} to another --out")
+    return before
 
 
 def asked(out: Path) -> Asked:
@@ -89,7 +112,9 @@ def asked(out: Path) -> Asked:
     try:
         data = json.loads((out / CELLS).read_text())
         wanted = {(str(framework), str(format_)) for framework, format_ in data["cells"]}
-        return Asked(str(data["model"]), _in_order(wanted), int(data.get("threads", 1)))
+        origin = data.get("origin")
+        threads = int(data.get("threads", 1))
+        return Asked(str(data["model"]), _in_order(wanted), threads, origin and str(origin))
     except FileNotFoundError as e:
         raise FolderError(
             f"{out} holds no export (no {CELLS}); make one with `shipworthy export MODEL --out DIR`"

@@ -50,8 +50,8 @@ class Verdict:
         process. Any of them fails the artifact.
     notes : what decides nothing, such as a changed hash.
     task : ``{"name", "original", "artifact"}``, the task's score, or None.
-    facts : sha256 and size_bytes of the file; threads, runtime_version, runner_build and
-        python_free of the process that answered.
+    facts : sha256 and size_bytes of the file; key of the reference; threads, runtime_version,
+        runner_build and python_free of the process that answered.
     """
 
     key: str
@@ -142,7 +142,10 @@ def _judge_or_keep(
     if kept and kept.key == key and kept.passed:
         return kept
     verdict = _judge(artifact, reference, runner, key, threads, timeout)
-    facts = {"sha256": sha256, "size_bytes": size_bytes(folder), "threads": threads}
+    facts = {
+        "sha256": sha256, "size_bytes": size_bytes(folder), "threads": threads,
+        "reference": reference.key,
+    }  # fmt: skip
     verdict = replace(verdict, facts={**verdict.facts, **facts})
     if sha256 != artifact.sha256:
         note = f"the file has changed since it was exported: its SHA-256 is now {sha256}"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from shipworthy.convert.artifact import read_artifact
+from shipworthy.convert.artifact import ArtifactError, read_artifact
 from shipworthy.convert.export import ExportError
 from shipworthy.convert.launch import Launch
 from shipworthy.convert.place import Place
@@ -178,7 +178,10 @@ def _rivals(out: Path, cell: Cell, threads: int, timeout: float) -> dict[str, be
     axes = read_artifact(out.joinpath(*cell)).fixed_axes
     found = {}
     for folder in Place(out).attempts(*cell):
-        if not has_manifest(folder) or read_artifact(folder).fixed_axes != axes:
+        try:
+            if not has_manifest(folder) or read_artifact(folder).fixed_axes != axes:
+                continue
+        except ArtifactError:
             continue
         verdict = judge_cell(out, *cell, threads=threads, timeout=timeout, folder=folder)
         if verdict.passed:

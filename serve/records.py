@@ -91,6 +91,9 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     if reference.model != model:
         told = f"the reference is of {reference.model!r}, the folder of {model!r}"
         return record | _failed(told, _again(model, out))
+    if verdict.facts.get("reference") != reference.key:
+        told = "it was judged against an earlier original"
+        return record | _failed(told, _again(model, out))
     if artifact.weights_sha256 != reference.weights_sha256:
         told = "it was exported from other weights than the reference has now"
         return record | _failed(told, _again(model, out))
@@ -103,7 +106,7 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
 
 
 def list_attempts(out: Path, cell: Cell) -> list[Record]:
-    """Return what became of the other routes to a cell, of the same weights."""
+    """Return what became of the other routes to a cell; artifacts of other weights do not count."""
     try:
         weights = read_reference(out / cell[0] / "reference").weights_sha256
     except ShipworthyError:
@@ -114,7 +117,10 @@ def list_attempts(out: Path, cell: Cell) -> list[Record]:
         if failure is not None:
             found.append(_attempt(failure["route"], failure["reason"]))
             continue
-        artifact = read_artifact(folder)
+        try:
+            artifact = read_artifact(folder)
+        except ArtifactError:
+            continue
         verdict = read_validation(folder)
         if artifact.weights_sha256 != weights or verdict is None:
             continue

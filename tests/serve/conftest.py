@@ -241,6 +241,7 @@ class Folder:
             reference.noise, reference.yardstick,
         )  # fmt: skip
         facts = {
+            "reference": reference.key,
             "sha256": hash_content(self.cell(framework, format_)), "size_bytes": 7,
             "threads": 1, "runtime_version": "1.2.3",
             "runner_build": {"compiler": "g++ 12"}, "python_free": True,

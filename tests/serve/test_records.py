@@ -282,3 +282,10 @@ def test_a_file_that_changed_after_the_verdict_is_no_pass(good):
 def test_a_file_that_was_removed_after_the_verdict_is_no_pass(good):
     (good.cell() / "model.onnx").unlink()
     failed(good, "removed; export again", "shipworthy export")
+
+
+def test_what_was_judged_against_an_earlier_original_is_no_pass(good):
+    good.make_reference(key="the original as it is now")
+    record = one(good)
+    assert record["status"] == "failed"
+    assert "judged against an earlier original" in record["reason"]
