@@ -340,10 +340,3 @@ DYNAMIC = {
     "signals": "signal:1=steps",
     "any_size_segmenter": "image:1=height,image:2=width",
 }
-RANGES = {
-    "recommender": {"user": (0, 49), "item": (0, 79)},
-    "dict_model": {"colour": (0, 5)},
-    "preprocessing": {"pixels": (0, 255)},
-    "tabular": {"zones": (0, 70), "words": (0, 8)},
-    "hashed": {"zone": (0, 99)},
-}

@@ -207,11 +207,3 @@ DYNAMIC = {
     "attentions": "query:1=asked,value:1=known",
     "recurrent_resets": "signal:1=steps",
 }
-RANGES = {
-    "masked_lstm": {"ids": (0, 3)},
-    "masked_bidirectional_gru": {"ids": (0, 4)},
-    "encoder_decoder": {"source": (0, 19), "target": (0, 24)},
-    "transformer": {"ids": (0, 39)},
-    "masked_gpt": {"ids": (0, 5)},
-    "text_classifier": {"ids": (0, 99)},
-}

@@ -299,8 +299,3 @@ MODELS = {
 }  # fmt: skip
 
 DYNAMIC = {"tensorflow_mix": "x:1=steps"}
-RANGES = {
-    "counting": {"ids": (0, 7)},
-    "tensorflow_images": {"pixels": (0, 255)},
-    "tensorflow_tables": {"keys": (0, 49)},
-}

@@ -786,25 +786,3 @@ DYNAMIC = {
     "speech_gru": "audio:2=time",
     "cross_attention": "memory:1=seq,padding:1=seq",
 }
-
-_TOKENS = (0, VOCABULARY - 1)
-RANGES = {
-    "bert": {"input_ids": _TOKENS, "attention_mask": (0, 1), "token_type_ids": (0, 1)},
-    "gpt": {"idx": _TOKENS},
-    "gpt_manual": {"tokens": _TOKENS},
-    "transformer_encoder": {"tokens": _TOKENS},
-    "transformer_seq2seq": {"src": _TOKENS, "tgt": _TOKENS},
-    "bilstm_tagger": {"tokens": _TOKENS},
-    "gru_lengths": {"lengths": (1, 5)},
-    "lstm_packed": {"tokens": _TOKENS, "lengths": (1, 5)},
-    "lstm_seq2seq": {"source": _TOKENS, "target": _TOKENS},
-    "recommender": {"user_id": (0, 99), "item_id": (0, 199)},
-    "embedding_bag": {"tokens": _TOKENS},
-    "deepfm": {"categories": (0, 9)},
-    "masked_pooling": {"tokens": _TOKENS},
-    "rotary": {"tokens": _TOKENS},
-    "tabular": {"category": (0, 6)},
-    "temperature": {"temperature": (0.2, 2.0)},
-    "nested": {"text_tokens": _TOKENS, "text_mask": (0, 1)},
-    "text_cnn": {"tokens": _TOKENS},
-}
