@@ -94,8 +94,9 @@ def test_a_hang_is_stopped_with_its_children(script: Callable[[str], Path], tmp_
 
 def test_ctrl_c_stops_the_runner(script: Callable[[str], Path], tmp_path: Path) -> None:
     binary = script(f"sleep 300 & echo $! > {tmp_path}/child; wait")
-    code = (
-        "import sys; from pathlib import Path; from shipworthy.serve import process\n"
+    code = (  # whoever runs the tests in the background may have SIGINT ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; from shipworthy.serve import process\n"
         "process.call(Path(sys.argv[1]), [], 300)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(binary)], stderr=subprocess.PIPE) as p:
