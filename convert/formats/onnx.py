@@ -69,7 +69,16 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
         "traced_sizes": sizes,
         "external_data": external,
     }
-    return _converted(signature, program.model_proto, path, options)
+    graph = program.model.graph  # not its protobuf, which would be one more copy of the weights
+    return Converted(
+        inputs=keep_names(signature.inputs, _names(graph.inputs), path.name, {}),
+        outputs=keep_names(signature.outputs, _names(graph.outputs), path.name, {}),
+        options=options,
+    )
+
+
+def _names(values: Any) -> list[str]:
+    return [value.name for value in values]
 
 
 def _why(error: Exception, traced: Any) -> str:
@@ -161,14 +170,3 @@ def _without_torchvision_advice() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(keep)
-
-
-def _converted(
-    signature: Signature, model: Any, path: Path, options: Mapping[str, Any]
-) -> Converted:
-    """Say what the file holds, from the names that stand in it."""
-    return Converted(
-        inputs=keep_names(signature.inputs, [v.name for v in model.graph.input], path.name, {}),
-        outputs=keep_names(signature.outputs, [v.name for v in model.graph.output], path.name, {}),
-        options=options,
-    )
