@@ -7,6 +7,7 @@ python benchmarks/corpus_table.py build/corpus
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -43,6 +44,11 @@ def cell_text(cell: dict[str, Any]) -> str:
     return text + star + (" fixed" if not cell["dynamic_axes"] else "")
 
 
+def plain(reason: str) -> str:
+    """Return a reason on one line, without the folders of this machine."""
+    return re.sub(r"/\S*/(tests/corpus/)", r"\1", " ".join(reason.split()))[:400]
+
+
 def main(argv: Sequence[str]) -> None:
     """Read every summary below a folder; write the document."""
     rows, reasons = [], []
@@ -54,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
         passed += sum(cell["status"] == "passed" for cell in cells.values())
         rows.append(f"| {name} | " + " | ".join(cell_text(cells[f]) for f in FORMATS) + " |")
         reasons += [
-            f"- {name}, {format_}: {' '.join(str(cell['reason']).split())[:400]}"
+            f"- {name}, {format_}: {plain(cell['reason'])}"
             for format_, cell in cells.items()
             if cell["status"] != "passed"
         ]
