@@ -66,7 +66,7 @@ CASES: list[tuple[Any, ...]] = [
     ("split channels", "view.default", after_conv(lambda x: x.view(-1, 2, 2, 6, 5)), IMAGE),
     ("shuffle channels", "view.default", after_conv(shuffled), IMAGE),
     ("view with units", "view.default", after_conv(lambda x: x.view(-1, 1, 4, 30, 1)), IMAGE),
-    ("pixel_shuffle", "view.default", after_conv(lambda x: F.pixel_shuffle(x, 2)), IMAGE),
+    ("pixel_shuffle", "pixel_shuffle.default", after_conv(lambda x: F.pixel_shuffle(x, 2)), IMAGE),
     ("expand", "expand.default", f(lambda x: x[:, None].expand(-1, 5, -1) * 1), "N 4"),
     ("expand to more axes", "expand.default", f(lambda x, y: x.expand_as(y) * 1), "4 1", "N 4 5"),
     ("expand channels-last", "expand.default",
