@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from shipworthy.convert.export import ExportError, make_artifact, make_reference
 from shipworthy.convert.identify import identify
 from shipworthy.convert.launch import ENVIRONMENT
 from shipworthy.convert.place import Place
-from shipworthy.convert.process import Outcome
+from shipworthy.convert.process import Outcome, kill_group, started
 from shipworthy.convert.routes import FORMATS, Route, find_routes
 from shipworthy.models.given import parse
 from shipworthy.models.spec import FRAMEWORKS
@@ -55,19 +54,19 @@ class Measured:
         """Stand in for `shipworthy.convert.launch.launch_fresh`."""
         del framework
         log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, *argv],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                env={**os.environ, **ENVIRONMENT, **env, **self.env},
-            )  # fmt: skip
-            killer = threading.Timer(timeout, process.send_signal, [signal.SIGKILL])
+        begin = time.monotonic()
+        argv = [sys.executable, "-P", "-m", module, *argv]
+        env = {**ENVIRONMENT, **env, **self.env}
+        with (
+            log.open("wb") as out,
+            started(argv, env=env, stdout=out, stderr=subprocess.STDOUT) as process,
+        ):
+            killer = threading.Timer(timeout, kill_group, [process.pid])
             killer.start()
-            _, status, usage = os.wait4(process.pid, 0)
+            _, status, usage = os.wait4(process.pid, 0)  # unlike Popen's, it tells the memory
             killer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        self.seconds, self.peak_bytes = time.monotonic() - started, usage.ru_maxrss * 1024
+            process.returncode = os.waitstatus_to_exitcode(status)
+        self.seconds, self.peak_bytes = time.monotonic() - begin, usage.ru_maxrss * 1024
         return Outcome(process.returncode, self.seconds, False, timeout)
 
 
@@ -77,7 +76,6 @@ Row = tuple[str, float, float, int, str]  # step, MB of weights, seconds, peak b
 def measure(framework: str, size_mb: float, folder: Path) -> list[Row]:
     """Export one model to every format; return a row a process."""
     launch = Measured(env={"SHIPWORTHY_SCALE_MB": str(size_mb)})
-    os.environ.update(launch.env)
     place, rows = Place(folder), []
     given = parse(f"{MODELS}:{framework}")
     subject = identify(given, folder, launch, TIMEOUT)

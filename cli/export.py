@@ -66,8 +66,6 @@ def command(
     given = read_given(model, options)
     out = out or default_out(model, given)
     with folder.hold(out), LaunchForked() as launch:
-        origin = given.words()[0] if given else "zoo"
-        folder.check_owner(out, given.title if given else model, origin)
         subject = find_subject(model, given, out, launch, timeout)
         wanted = frameworks or tuple(f for f in FRAMEWORKS if f in subject.frameworks)
         for framework in wanted:
@@ -75,7 +73,7 @@ def command(
         job = pipeline.Job(
             subject, wanted, formats or tuple(FORMATS), out, threads, timeout, best, not no_optimize
         )
-        folder.ask_for(out, subject.name, job.cells, threads, origin)
+        folder.ask_for(out, subject.name, job.cells, threads, subject.origin)
         lost = pipeline.train(job)
         with local_executor() as executor:
             show_progress(pipeline.export(job, executor, launch, lost), stderr())

@@ -16,7 +16,7 @@ from shipworthy.convert.place import Place
 from shipworthy.convert.routes import FORMATS, Route, find_routes, hops
 from shipworthy.models import zoo
 from shipworthy.models.spec import FRAMEWORKS
-from shipworthy.serve.folder import ask_for, check_owner, hold
+from shipworthy.serve.folder import ask_for, hold
 
 
 @click.command()
@@ -49,10 +49,8 @@ def command(
     route = _route(from_, to, framework)
     out = out or default_out(model, given)
     with hold(out):
-        origin = given.words()[0] if given else "zoo"
-        check_owner(out, given.title if given else model, origin)
         subject = find_subject(model, given, out, launch_fresh, timeout)
-        ask_for(out, subject.name, [], origin=origin)
+        ask_for(out, subject.name, [], origin=subject.origin)
         if given is None:
             zoo.ensure_trained(subject.name, [route.framework])
         place = Place(out)

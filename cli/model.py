@@ -14,7 +14,8 @@ from shipworthy.convert.identify import identify
 from shipworthy.convert.launch import Launch
 from shipworthy.models import zoo
 from shipworthy.models.given import Given, looks_like_a_path, parse
-from shipworthy.models.subject import Subject
+from shipworthy.models.subject import Subject, origin_of
+from shipworthy.serve.folder import check_owner
 
 _OPTIONS = (
     click.option("--weights", metavar="FILE",
@@ -65,7 +66,13 @@ def default_out(model: str, given: Given | None) -> Path:
 def find_subject(
     model: str, given: Given | None, out: Path, launch: Launch, timeout: float
 ) -> Subject:
-    """Return the model; one of the user's own is looked at in a process of its own first."""
+    """Return the model; one of the user's own is looked at in a process of its own first.
+
+    Raises
+    ------
+    shipworthy.serve.folder.FolderError : the folder is another model's.
+    """
+    check_owner(out, given.title if given else model, origin_of(given))
     if given is None:
         return Subject(model)
     console = stderr()

@@ -86,6 +86,11 @@ class Subject:
             return (self.found.framework,)
         return tuple(zoo.get(self.name).sources)
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, which tells two of one name apart."""
+        return origin_of(self.given)
+
     def words(self) -> list[str]:
         """Return the command-line words that name it."""
         return self.given.words() if self.given else [self.name]
@@ -133,6 +138,11 @@ class Subject:
             Given.from_json(data["given"]) if data["given"] else None,
             Found.from_json(data["found"]) if data["found"] else None,
         )
+
+
+def origin_of(given: Given | None) -> str:
+    """Return ``"zoo"``, or what a user's own model was given as."""
+    return given.words()[0] if given else "zoo"
 
 
 def _build(given: Given, found: Found, path: Path | None = None) -> Any:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipworthy.convert.artifact import ArtifactError, read_artifact
@@ -134,8 +133,9 @@ class Contest:
         yield from hops_.values()
         for cell, attempt in self._now.items():
             run = partial(
-                _judge, self.place, cell, str(attempt.route), self.job.threads, self.job.timeout
-            )
+                judge, self.place, cell, self.job.threads, self.job.timeout,
+                route=str(attempt.route),
+            )  # fmt: skip
             need = attempt.name()
             yield Step(self._judged(cell, attempt), run, (need,) if need in hops_ else ())
 
@@ -229,9 +229,19 @@ def _hop(
     return f"{artifact.size_bytes / 1000:,.0f} KB" if new else "unchanged"
 
 
-def _judge(place: Place, cell: Cell, route: str, threads: int, timeout: float) -> str:
-    folder: Path = place.find(route)
-    verdict = judge_cell(place.out, *cell, threads=threads, timeout=timeout, folder=folder)
+def judge(
+    place: Place, cell: Cell, threads: int, timeout: float, *, route: str = "", again: bool = False
+) -> str:
+    """Judge a cell, or what a route made for it; return one line about it.
+
+    Raises
+    ------
+    CellError : it did not pass.
+    """
+    folder = place.find(route) if route else place.cell(*cell)
+    verdict = judge_cell(
+        place.out, *cell, threads=threads, timeout=timeout, again=again, folder=folder
+    )
     bench.forget_failure(folder)
     return told(verdict)
 

@@ -24,7 +24,7 @@ from shipworthy.models.errors import ShipworthyError
 from shipworthy.models.subject import Subject
 from shipworthy.models.training import TrainingError
 from shipworthy.serve import bench
-from shipworthy.serve.contest import CellError, Contest, judged, original, told
+from shipworthy.serve.contest import CellError, Contest, judge, judged, original
 from shipworthy.serve.folder import Cell, has_artifact, has_manifest
 from shipworthy.serve.judge import judge_cell
 from shipworthy.serve.runners import Run
@@ -104,7 +104,7 @@ def validate(
 ) -> Iterator[Event]:
     """Judge again the artifacts that lie in the folder; yield what happens."""
     steps = [
-        Step(judged(*cell), partial(_judge, out, *cell, threads, timeout, True))
+        Step(judged(*cell), partial(judge, Place(out), cell, threads, timeout, again=True))
         for cell in cells
         if has_artifact(out, cell)
     ]
@@ -199,11 +199,3 @@ def _give_to_fastest(out: Path, subjects: Mapping[str, bench.Subject]) -> None:
                 p50[read_artifact(subject.folder).route] = bench.p50_ns(measured["runs"])
         if p50:
             Place(out).settle(min(p50, key=lambda route: p50[route]))
-
-
-def _judge(
-    out: Path, framework: str, format_: str, threads: int, timeout: float, again: bool
-) -> str:
-    verdict = judge_cell(out, framework, format_, threads=threads, timeout=timeout, again=again)
-    bench.forget_failure(out / framework / format_)
-    return told(verdict)
