@@ -30,7 +30,7 @@ from shipworthy.convert.launch import Launch
 from shipworthy.convert.place import Place
 from shipworthy.convert.process import Outcome
 from shipworthy.convert.read_reference import REFERENCE, BrokenReferenceError, read_reference
-from shipworthy.convert.routes import FORMATS, Format, Hop, hops
+from shipworthy.convert.routes import FORMATS, Format, Hop, find_routes
 from shipworthy.convert.seal import check_seal, seal
 from shipworthy.convert.versions import versions_of
 from shipworthy.models import zoo
@@ -102,8 +102,8 @@ def make_reference(
     argv = ["--subject", json.dumps(subject.to_json()), "--framework", source.framework]
     argv += ["--weights", str(weights) if weights else "none", "--key", key]
     # Any hop from the framework runs the original first, and shows what it says.
-    first = next(hop for hop in hops().values() if hop.source == framework)
-    command = _command(subject, first, framework, place)
+    first = find_routes(framework, "onnx", source.kind)[0].hops[0]
+    command = _command(subject, first, None, place)
     with publish(target) as work:
         outcome = launch(
             source.framework,
@@ -121,11 +121,11 @@ def make_reference(
     return True
 
 
-def _command(subject: Subject, hop: Hop, framework: str, place: Place) -> str:
+def _command(subject: Subject, hop: Hop, framework: str | None, place: Place) -> str:
     words = subject.words()
     return shlex.join(
         ["shipworthy", "hop", words[0], hop.source, hop.target, *words[1:]]
-        + ([] if hop.source == framework else ["--framework", framework])
+        + (["--framework", framework] if framework else [])
         + ["--out", str(place.out)]
     )
 
@@ -164,7 +164,7 @@ def make_artifact(
     kept = None if again else _kept(target, key)
     if kept:
         return kept, False
-    command = _command(subject, hop, framework, place)
+    command = _command(subject, hop, framework if parent else None, place)
     log = place.log_of(route)
     try:
         _refuse_too_large(FORMATS[hop.target], place.reference(framework), command)

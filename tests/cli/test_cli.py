@@ -97,3 +97,12 @@ def test_a_reader_that_goes_away_is_no_error():
     ) as process:
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_hop_from_onnx_begins_where_it_is_told():
+    from shipworthy.cli.hop import _route
+
+    assert str(_route("onnx", "torchscript", "onnx")) == "onnx>onnx>torchscript"
+    assert str(_route("onnx", "torchscript", "tensorflow")) == (
+        "tensorflow>saved_model>onnx>torchscript"
+    )
