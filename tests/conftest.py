@@ -71,10 +71,10 @@ def exported(shared, once):
     An export of which any cell fails fails every test that looks at it, with what it told.
     """
 
-    def export(name):
-        out = shared / name
-        words = ["export", name, "--out", out, "--no-bench", "--timeout", "1000"]
-        once(name, [BIN / "shipworthy", *words], seconds=1100)
+    def export(name, *options):
+        out = shared / " ".join((name, *options))
+        words = ["export", name, "--out", out, "--no-bench", "--timeout", "1000", *options]
+        once(out.name, [BIN / "shipworthy", *words], seconds=1100)
         return out
 
     return export

@@ -16,6 +16,7 @@ from shipworthy.convert.read_reference import read_reference
 from shipworthy.convert.reference import main, reference
 from shipworthy.convert.snapshot import load_original
 from shipworthy.models.spec import Case, Signature, Source, Task, TensorSpec
+from shipworthy.models.subject import Subject
 from shipworthy.models.weights import FILENAMES, save_weights
 
 X = (TensorSpec("x", "float32", ("batch", 6)),)
@@ -244,7 +245,8 @@ if __name__ == "__main__":
     (run_torch if framework == "pytorch" else run_keras)(recorder)
     bad = folder / "bad"
     bad.mkdir()
-    code = main(["--model", "no-such", "--framework", framework, "--weights", "none",
+    unknown = json.dumps(Subject("no-such").to_json())
+    code = main(["--subject", unknown, "--framework", framework, "--weights", "none",
                  "--out", str(bad)])  # fmt: skip
     recorder.results["main"] = [code, json.loads((bad / "failure.json").read_text())]
     other = "tensorflow" if framework == "pytorch" else "torch"

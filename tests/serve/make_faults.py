@@ -1,4 +1,4 @@
-"""Exports the CNN as careless conversions would: by the real hops, from a changed original.
+"""Exports the CNN as careless conversions would: by the first route, from a changed original.
 
 Run as ``python make_faults.py REFERENCE FORMAT FOLDER``: all faults of one format, each written as
 ``FOLDER/<fault>/<file of the format>``. ``none`` is the original itself.
@@ -11,11 +11,12 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
 
-from shipworthy.convert.routes import FORMATS, hops
+from shipworthy.convert.routes import FORMATS, find_routes
 from shipworthy.convert.snapshot import load_original
 from shipworthy.models import zoo
 from shipworthy.models.spec import Signature, Source
@@ -132,24 +133,31 @@ def trace(module: nn.Module, answer, path: Path) -> None:
 
 
 def main(reference: Path, format_: str, folder: Path) -> None:
-    hop = hops()[f"pytorch>{format_}"]
+    route = find_routes("pytorch", format_)[0]
     source = zoo.source("cnn", "pytorch")
     original = load_original(source, reference)
 
-    def place(fault: str) -> Path:
-        path = folder / fault / FORMATS[format_].filename
-        path.parent.mkdir(parents=True)
+    def place(fault: str, target: str = format_) -> Path:
+        path = folder / fault / FORMATS[target].filename
+        path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def convert(model: nn.Module, said: Source, fault: str) -> None:
+        given = model
+        for hop in route.hops:
+            path = place(fault, hop.target)
+            hop.convert(given, said, path)
+            given = SimpleNamespace(path=path)
 
     for fault, change in FAULTS.items():
         said = with_shapes(source, one_more_axis) if fault == "shape" else source
-        hop.convert(change(copy.deepcopy(original)).eval(), said, place(fault))
+        convert(change(copy.deepcopy(original)).eval(), said, fault)
     if format_ == "torchscript":
         trace(constant_batch(copy.deepcopy(original)), lambda logits: logits, place("baked"))
         trace(original, lambda logits: (logits, logits * 2), place("extra"))
         trace(original, lambda logits: (), place("dropped"))
     else:
-        hop.convert(original, with_shapes(source, fixed_batch), place("baked"))
+        convert(original, with_shapes(source, fixed_batch), "baked")
 
 
 if __name__ == "__main__":

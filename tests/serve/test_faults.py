@@ -28,10 +28,10 @@ BAKED = {
 @pytest.fixture
 def good(exported, tmp_path):
     """Copy one cell, with the true reference, to be spoilt; returns the model's folder."""
-    whole = exported("cnn") / "pytorch"
     out = tmp_path / "cnn"
 
-    def copy(format_):
+    def copy(format_, *options):
+        whole = exported("cnn", *options) / "pytorch"
         for name in ("reference", format_):
             shutil.copytree(whole / name, out / "pytorch" / name)
         return out
@@ -154,12 +154,15 @@ FILES = {
     "saved_model's variables": "saved_model/variables/variables.data-00000-of-00001",
 }
 
+PLAIN = ("--no-optimize", "--format", "saved_model", "--framework", "pytorch")
+
 
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "missing", "empty"])
 def test_a_damaged_file_is_one_clear_failure(good, file, damage):
-    format_ = file.split("'")[0]
-    out = good(format_)
+    format_, _, variables = file.partition("'")
+    # An optimized SavedModel of this size holds constants, and no variables that matter.
+    out = good(format_, *(PLAIN if variables else ()))
     path = out / "pytorch" / format_ / FILES[file]
     whole = path.read_bytes()
     path.unlink()
