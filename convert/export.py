@@ -103,7 +103,7 @@ def make_reference(
     argv += ["--weights", str(weights) if weights else "none", "--key", key]
     # Any hop from the framework runs the original first, and shows what it says.
     first = find_routes(framework, "onnx", source.kind)[0].hops[0]
-    command = _command(subject, first, None, place)
+    command = _command(subject, str(first), place)
     with publish(target) as work:
         outcome = launch(
             source.framework,
@@ -121,11 +121,12 @@ def make_reference(
     return True
 
 
-def _command(subject: Subject, hop: Hop, framework: str | None, place: Place) -> str:
+def _command(subject: Subject, route: str, place: Place, *, optimize: bool = True) -> str:
     words = subject.words()
+    before, _, target = route.rpartition(">")
     return shlex.join(
-        ["shipworthy", "hop", words[0], hop.source, hop.target, *words[1:]]
-        + (["--framework", framework] if framework else [])
+        ["shipworthy", "hop", words[0], before, target, *words[1:]]
+        + ([] if optimize else ["--no-optimize"])
         + ["--out", str(place.out)]
     )
 
@@ -139,7 +140,7 @@ def make_artifact(
     launch: Launch,
     timeout: float,
     *,
-    again: bool = False,
+    aside: Path | None = None,
     optimize: bool = True,
     instead: bool = False,
 ) -> tuple[Artifact, bool]:
@@ -148,7 +149,7 @@ def make_artifact(
     Parameters
     ----------
     route : the hops up to and with this one.
-    again : perform it even if nothing has changed.
+    aside : perform it into this folder, and leave what the route made as it is.
     optimize : see `shipworthy.models.spec.Source`.
     instead : the plain artifact takes the place of the optimized one, which did not pass.
 
@@ -157,14 +158,14 @@ def make_artifact(
     ExportError : the hop failed; ``failure.json`` stands in the artifact's place.
     """
     source = subject.source(framework)
-    target = place.find(route)
+    target = aside or place.find(route)
     begun = ">".join(route.split(">")[:-1])
     parent = place.find(begun) if ">" in begun else None
     key = _hop_key(source, hop, route, place, parent, optimize and not instead)
-    kept = None if again else _kept(target, key)
+    kept = None if aside else _kept(target, key)
     if kept:
         return kept, False
-    command = _command(subject, hop, framework if parent else None, place)
+    command = _command(subject, route, place, optimize=optimize and not instead)
     log = place.log_of(route)
     try:
         _refuse_too_large(FORMATS[hop.target], place.reference(framework), command)

@@ -39,6 +39,11 @@ class Place:
         """Log of a route's last hop."""
         return self.log(*_split(route))
 
+    def hop(self, route: str) -> Path:
+        """Folder of what `shipworthy hop` makes again: never a cell."""
+        framework, steps = _split(route)
+        return self.out / "hops" / f"{framework}-{steps}"
+
     def find(self, route: str) -> Path:
         """Folder of what a route makes: its cell where that is free or the route's, else aside."""
         framework, steps = _split(route)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,7 +32,7 @@ class ReferenceCase:
     rows : how many rows it adds to the pool.
     traced : whether exports are traced at these sizes.
     expected64, error : one of them is empty, depending on the yardstick.
-    unstable, seen : see `shipworthy.convert.yardstick.Expected`.
+    unstable, seen, filler : see `shipworthy.convert.yardstick.Expected`.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ReferenceCase:
     error: Mapping[str, str]
     unstable: Mapping[str, str]
     seen: Mapping[str, str]
+    filler: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Reference:
             error=error,
             unstable=self._load(case.unstable),
             seen=self._load(case.seen),
+            filler=case.filler,
         )
 
     def _load(self, paths: Mapping[str, str]) -> dict[str, Array]:

@@ -198,6 +198,7 @@ def _write_case(
         "sizes": dict(case.sizes),
         "rows": expected.rows,
         "traced": case.traced,
+        "filler": dict(expected.filler),
     }
     for kind, arrays in kinds.items():
         entry[kind] = {}

@@ -7,6 +7,7 @@ wrapping once for all of them.
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,3 +188,24 @@ def find_routes(start: str, format_: str, kind: str = "module") -> list[Route]:
             if h.source == path[-1].target and h.target not in seen
         ]
     return sorted(found, key=lambda route: any(h.static for h in route.hops))
+
+
+def parse_route(text: str) -> Route:
+    """Return the route that prints as this text.
+
+    Raises
+    ------
+    ValueError : it begins at no framework, or holds a hop that there is not; the message lists
+        what there is.
+    """
+    steps = text.split(">")
+    if len(steps) < 2 or steps[0] not in FRAMEWORKS:
+        raise ValueError(f"route {text!r} must begin at one of {', '.join(FRAMEWORKS)}")
+    # A framework that is a format too begins by being taken in.
+    if steps[0] in FORMATS and steps[1] != steps[0]:
+        raise ValueError(f"route {text!r} must begin with {steps[0]}>{steps[0]}")
+    names = [f"{start}>{end}" for start, end in itertools.pairwise(steps)]
+    unknown = [name for name in names if name not in hops()]
+    if unknown:
+        raise ValueError(f"there is no hop {unknown[0]}; there are: {', '.join(hops())}")
+    return Route(tuple(hops()[name] for name in names))

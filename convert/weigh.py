@@ -19,6 +19,7 @@ from shipworthy.convert.yardstick import (
     case_unit,
     distance,
     exact_unstable,
+    filler_bound,
     float_unstable,
     is_float,
     output_scale,
@@ -42,8 +43,8 @@ def weigh(
     expected64 : None chooses the jitter yardstick: the centre is the float32 original, and its
         error at an element is the RMS of what the noise runs differ by there.
     """
-    parts: list[dict[str, dict[str, Array]]] = [
-        {"centre": {}, "error": {}, "unstable": {}, "seen": {}} for _ in cases
+    parts: list[dict[str, dict[str, Any]]] = [
+        {"centre": {}, "error": {}, "unstable": {}, "seen": {}, "filler": {}} for _ in cases
     ]
     for spec in signature.outputs:
         for i in range(len(cases)):
@@ -80,7 +81,7 @@ def _mark_unstable(
     expected32: Sequence[Arrays],
     expected64: Sequence[Arrays] | None,
     runs: Sequence[NoiseRun],
-    parts: Sequence[Mapping[str, dict[str, Array]]],
+    parts: Sequence[Mapping[str, dict[str, Any]]],
 ) -> None:
     """Fill in the masks of one output, found over all cases pooled, and the values seen there."""
     name = spec.name
@@ -100,6 +101,9 @@ def _mark_unstable(
         centre = np.concatenate([part["centre"][name].ravel() for part in parts])
         originals = [flat[0], *flat[1 if expected64 is None else 2 :]]
         mask = float_unstable(originals, centre, FLOOR[spec.dtype])
+        if np.isfinite(bound := filler_bound(centre)):
+            for part in parts:
+                part["filler"][name] = bound
     else:
         mask = exact_unstable(flat)
     start = 0

@@ -27,6 +27,13 @@ UNSTABLE_STEPS = 1000.0  # ... and beyond this many steps of the output's dtype
 UNSTABLE_SHARE = 0.01  # more unstable elements than this are not a pass
 MINIMUM_ROWS = 64  # fewer rows say too little about a maximum
 
+# A mask writes -1e4, -1e9 or the least float over some elements. These fillers would lift the floor
+# of all others above any fault, so they are told by the gap below them and measured one by one.
+FILLER_LEAST = 1000.0  # no smaller magnitude is a filler
+FILLER_GAP = 100.0  # ... nor one that is not so many times the next smaller magnitude
+FILLER_REST = (8, 0.02)  # as many elements that are not zero, and such a share, are smaller
+FILLER_STEPS = 16.0  # a filler may differ by so many roundings, its own error or its dtype's
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -71,6 +78,7 @@ class Expected:
     unstable : outputs that have any -> boolean mask of elements whose value hangs on a rounding.
     seen : outputs that have unstable elements -> every value the original gave there, one run a
         row, shape (runs, unstable elements in C order).
+    filler : outputs that have any -> the magnitude from which on an element is a mask's filler.
     """
 
     case: str
@@ -80,6 +88,7 @@ class Expected:
     error: Arrays
     unstable: Arrays = field(default_factory=dict)
     seen: Arrays = field(default_factory=dict)
+    filler: Mapping[str, float] = field(default_factory=dict)
 
     def mask(self, output: str) -> Array:
         """Return the output's mask of unstable elements, all False where there are none."""
@@ -87,9 +96,23 @@ class Expected:
         return np.zeros(self.expected32[output].shape, bool) if found is None else found
 
     def stable(self, output: str) -> Array:
-        """Return the mask of a float output's elements that are measured: stable and finite."""
+        """Return the mask of a float output's elements that are measured together.
+
+        They are stable, finite and no fillers.
+        """
         finite = np.isfinite(self.expected32[output]) & np.isfinite(self.centre[output])
-        return np.asarray(finite & ~self.mask(output))
+        return np.asarray(finite & ~self.mask(output) & ~self.fillers(output))
+
+    def fillers(self, output: str) -> Array:
+        """Return the mask of a float output's stable fillers."""
+        bound = self.filler.get(output, np.inf)
+        size = np.abs(self.centre[output])
+        return np.asarray(np.isfinite(size) & (size >= bound) & ~self.mask(output))
+
+    def filler_limit(self, output: str) -> Array:
+        """Return how far each element of a float output may lie from the centre as a filler."""
+        floor = FLOOR[self.expected32[output].dtype.name] * np.abs(self.centre[output])
+        return FILLER_STEPS * np.maximum(floor, self.error[output])
 
 
 def is_float(array: Array) -> bool:
@@ -160,6 +183,21 @@ def distance(actual: Array, centre: Array) -> Array:
         return np.abs(np.asarray(actual, np.float64) - np.asarray(centre, np.float64))
 
 
+def filler_bound(centre: Array) -> float:
+    """Return the magnitude from which on elements are a mask's fillers; infinite without any.
+
+    Parameters
+    ----------
+    centre : all elements of an output, over all cases.
+    """
+    size = np.sort(np.abs(centre[np.isfinite(centre) & (centre != 0)]))
+    least, share = FILLER_REST
+    first = max(least, int(np.ceil(share * size.size)))
+    below, above = size[first - 1 : -1], size[first:]
+    gaps = np.flatnonzero((above >= FILLER_LEAST) & (above > FILLER_GAP * below))
+    return float(above[gaps[0]]) if gaps.size else float("inf")
+
+
 def float_unstable(runs: Sequence[Array], centre: Array, floor: float) -> Array:
     """Return which elements of a float output hang on a rounding, over all cases pooled.
 
@@ -178,7 +216,9 @@ def float_unstable(runs: Sequence[Array], centre: Array, floor: float) -> Array:
     """
     unstable = np.zeros(centre.shape, bool)
     finite = np.isfinite(centre)
-    step = floor * np.maximum(spread(centre[finite]).rms, np.abs(np.where(finite, centre, 0.0)))
+    size = np.abs(np.where(finite, centre, 0.0))
+    ordinary = finite & (size < filler_bound(centre))
+    step = floor * np.maximum(spread(centre[ordinary]).rms, size)
     for run in runs:
         both = finite & np.isfinite(run)
         error = np.where(both, distance(run, centre), 0.0)

@@ -135,6 +135,10 @@ def _compare_float(
             f"an unstable element is none of the original's values there: {tell_first(far, actual)}"
         )
         return _fail(one.case, name, told, **counts)
+    wrong = one.fillers(name) & ~(error <= one.filler_limit(name))
+    if wrong.any():
+        told = f"a mask's filler differs: {tell_mismatch(wrong, error, one.centre[name], actual)}"
+        return _fail(one.case, name, told, **counts)
     passed = ratio.within(limit)
     error = np.where(stable, error, 0.0)
     told = tell_ratio(ratio, limit, passed)

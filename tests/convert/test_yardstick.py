@@ -14,6 +14,7 @@ from shipworthy.convert.yardstick import (
     case_unit,
     distance,
     exact_unstable,
+    filler_bound,
     float_unstable,
     limits,
     output_scale,
@@ -178,3 +179,26 @@ def test_a_threshold_grows_with_the_noise_floor():
 def test_an_unknown_yardstick_or_scope_is_told_with_the_known_ones(yardstick, scope):
     with pytest.raises(ValueError, match=r"float64, jitter; pooled, case"):
         limits({"rms": [], "max": []}, yardstick, scope)
+
+
+@pytest.mark.parametrize("filler", [-1e4, -1e9, float(np.finfo(np.float32).min)])
+def test_a_masks_filler_is_told_from_what_it_masks(filler):
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((64, 10))
+    logits[:, 3:] = filler
+    assert filler_bound(logits) == abs(filler)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).standard_normal(1000) * 1e5,  # a few happen to be near zero
+        np.exp(np.random.default_rng(0).standard_normal(1000) * 12),  # heavy tails have no gap
+        np.r_[np.full(50, 1e-9), np.ones(10)],  # a saturated softmax has, but no thousands
+        np.r_[np.zeros(500), np.full(500, 5000.0)],  # a ReLU of great values
+        np.r_[np.ones(3), np.full(500, 5000.0)],  # too few to be what is masked
+        np.zeros(0),
+    ],
+)
+def test_an_ordinary_output_has_no_filler(values):
+    assert filler_bound(values) == np.inf

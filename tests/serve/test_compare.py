@@ -338,3 +338,41 @@ def test_the_worst_comparison_is_a_failure_else_the_pooled_one():
 def test_an_unknown_yardstick_is_refused(world):
     with pytest.raises(ValueError, match="float64, jitter"):
         compare(SIGNATURE, world.expected, world.actual(), world.noise, "atol")
+
+
+class Masked(World):
+    """An imagined original that writes a mask's filler over three classes."""
+
+    def __init__(self, filler, **options):
+        self.filler = filler
+        super().__init__(change=lambda name, exact: self.fill(exact), **options)
+
+    def fill(self, exact):
+        exact = exact.copy()
+        exact[:, 7:] = self.filler
+        return exact
+
+    def answer(self, exact):
+        found = super().answer(exact)
+        found["scores"][:, 7:] = np.float32(self.filler)
+        return found
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+@pytest.mark.parametrize("filler", [-1e4, -1e9, float(np.finfo(np.float32).min)])
+def test_fillers_of_a_mask_hide_no_fault_of_the_others(filler, jitter):
+    world = Masked(filler, jitter=jitter)
+    assert not failed(world.compare(world.actual()))
+    wrong = world.actual()
+    for outputs in wrong.values():
+        outputs["scores"][:, 0] += 1e-4
+    assert ("*", "scores") in failed(world.compare(wrong))
+
+
+def test_a_filler_of_another_size_is_caught():
+    world = Masked(-1e9)
+    wrong = world.actual()
+    wrong["real"]["scores"][5, 8] = -1.001e9
+    found = world.compare(wrong)
+    assert ("real", "scores") in failed(found)
+    assert "filler differs" in next(c.detail for c in found if c.case == "real" and not c.passed)

@@ -128,7 +128,7 @@ def test_a_failure_names_the_command_that_reproduces_it_and_its_log(export, made
     found = read_failure(made.cell("tensorflow", "onnx"))
     assert found["route"] == "tensorflow>saved_model>onnx"
     assert found["command"] == (
-        f"shipworthy hop made saved_model onnx --framework tensorflow --out {made.out}"
+        f"shipworthy hop made 'tensorflow>saved_model' onnx --out {made.out}"
     )
     assert (made.out / found["log"]).read_text().endswith("last line of the log\n")
     (record,) = [r for r in collect(made.out) if r["status"] == "failed"]
