@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from shipworthy.convert.guard import SIGNALS
-from shipworthy.convert.process import stop_all
+from shipworthy.convert.process import StoppedError, stop_all
 from shipworthy.models.errors import ShipworthyError
 
 _COMMANDS = ("export", "list", "routes", "hop", "validate", "bench", "report", "explain", "doctor")
@@ -104,6 +104,8 @@ def _call() -> int:
     except ShipworthyError as e:
         _tell(f"error: {e}")
         return e.exit_code
+    except StoppedError:
+        return 1
     except BrokenPipeError:
         # Whoever read the output has gone; that is theirs to judge.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

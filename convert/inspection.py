@@ -10,12 +10,13 @@ import argparse
 import contextlib
 import faulthandler
 import hashlib
+import itertools
 import json
 import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,12 +218,17 @@ def _cases(inputs: Inputs, signature: Signature) -> list[Case]:
                 f"{e}. Name an axis that changes from case to case: --dynamic INPUT:AXIS=NAME"
             ) from e
         ordered = {spec.name: arrays[spec.name] for spec in signature.inputs}
-        found.append(Case(_case_name(name), ordered))
+        found.append(Case(_case_name(name, {case.name for case in found}), ordered))
     return found
 
 
-def _case_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-") or "case"
+def _case_name(name: str, taken: Collection[str]) -> str:
+    """Return a file name for a case that no other has, the synthesised ones included."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).lstrip("_.-") or "case"
+    if re.fullmatch(r"random_b?\d+|task", plain):
+        plain = f"given_{plain}"
+    names = itertools.chain([plain], (f"{plain}_{i}" for i in itertools.count(2)))
+    return next(one for one in names if one not in taken)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
