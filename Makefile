@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 ROOMS := models convert serve report cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup export bench report test test-fast test-matrix test-corpus test-slow lint lock clean
+.PHONY: help setup export bench report claims test test-fast test-matrix test-corpus test-slow lint lock clean
 
 help:  ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: setup  ## Measure the artifacts in OUT again
 
 report: setup  ## Write the reports in OUT again
 	@$(BIN)/shipworthy report "$(or $(OUT),out/$(MODEL))" $(ARGS)
+
+claims: setup  ## Test what people say of PyTorch and TensorFlow, into out/claims
+	@$(BIN)/shipworthy claims $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 test: setup test-fast test-matrix test-corpus test-slow  ## Run every test
 

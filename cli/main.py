@@ -15,7 +15,18 @@ from shipworthy.convert.guard import SIGNALS
 from shipworthy.convert.process import StoppedError, stop_all
 from shipworthy.models.errors import ShipworthyError
 
-_COMMANDS = ("export", "list", "routes", "hop", "validate", "bench", "report", "explain", "doctor")
+_COMMANDS = (
+    "export",
+    "list",
+    "routes",
+    "hop",
+    "validate",
+    "bench",
+    "report",
+    "claims",
+    "explain",
+    "doctor",
+)
 
 
 class _Commands(click.Group):

@@ -22,7 +22,7 @@ from shipworthy.models.spec import Signature
 MANIFEST = "artifact.json"
 FAILURE = "failure.json"  # in an artifact's, or a reference's, place: why there is none
 # What stands beside the exported content in a cell.
-_RECORDS = (MANIFEST, "validation.json", "benchmark.json", FAILURE)
+_RECORDS = (MANIFEST, "validation.json", "benchmark.json", "measurements", FAILURE)
 
 
 class ArtifactError(ShipworthyError):

@@ -1,4 +1,4 @@
-"""One line a cell: the frame that all plots of the report share.
+"""One line a cell: the frame that most plots of the report share.
 
 matplotlib is imported inside functions; it takes longer than everything else here.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +24,64 @@ if TYPE_CHECKING:
 
 # As many dots as can be told apart; thinned ones are evenly spaced by rank, with both extremes.
 DOTS = 160
-_WIDTH_INCHES = 5.0
-_CHARACTER_INCHES = 0.073  # of the font at its size, on average
+WIDTH_INCHES = 5.0
+CHARACTER_INCHES = 0.073  # of the font at its size, on average
 _SIDES = {"passed": "--ink", "failed": "--bad", "skipped": "--muted"}
-_HEADING = 0.75  # height of a framework's name, in lines
+_BOLD = 1.14  # how much wider bold text is
+_TICK_INCHES = 0.55  # what a tick's text takes
+_HEADING = 0.75  # height of a group's name, in lines
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a plot: what stands left and right of it, and the right text's colour."""
+
+    label: str
+    side: str
+    tone: str = "--ink"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines below a heading; `hue` is a stand-in as `svg.colour` gives it."""
+
+    heading: str
+    hue: str
+    lines: Sequence[Line]
+
+
+@contextmanager
+def rows_figure(
+    groups: Sequence[Group], *, line_inches: float = 0.3, steps: Sequence[str] = ()
+) -> Iterator[tuple[Figure, Axes, list[float]]]:
+    """Yield a figure with one line an entry below its group's heading, and every line's height.
+
+    Parameters
+    ----------
+    steps : what the colours of stacked bars mean, for a legend above.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    lines = [line for group in groups for line in group.lines]
+    rows = _legend_rows(steps)
+    top, bottom = 0.05 + 0.22 * len(rows), 0.5
+    left = CHARACTER_INCHES * max(
+        *(len(_shorten(g.heading)) * _BOLD for g in groups), *(len(_shorten(n.label)) for n in lines)
+    ) + 0.1  # fmt: skip
+    right = CHARACTER_INCHES * max(len(line.side) for line in lines) + 0.12
+    body = line_inches * (len(lines) + _HEADING * len(groups))
+    height = top + body + bottom
+    with matplotlib.rc_context(STYLE):
+        # Laid out by hand: three times as fast as matplotlib's own layout, and alike in all plots.
+        figure = Figure(figsize=(WIDTH_INCHES, height))
+        axes = figure.add_axes(
+            (left / WIDTH_INCHES, bottom / height,
+             1 - (left + right) / WIDTH_INCHES, body / height)
+        )  # fmt: skip
+        heights = _write_labels(axes, groups)
+        _write_legend(figure, rows, height)
+        yield figure, axes, heights
 
 
 @contextmanager
@@ -42,133 +97,195 @@ def lines_figure(
     Parameters
     ----------
     side : what stands to the right of a line.
-    steps : what the colours of stacked bars mean, for a legend above.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
     groups = [
-        (name, list(cells)) for name, cells in itertools.groupby(records, lambda r: r["framework"])
+        Group(
+            name,
+            framework_colour(name),
+            [
+                Line(
+                    format_title(r["format"]),
+                    side(r) or (r["status"] if r["status"] != "passed" else ""),
+                    _SIDES[r["status"]],
+                )
+                for r in cells
+            ],
+        )
+        for name, cells in itertools.groupby(records, lambda r: r["framework"])
     ]
-    titles = [_shorten(format_title(record["format"])) for record in records]
-    sides = [side(r) or (r["status"] if r["status"] != "passed" else "") for r in records]
-    names = [_shorten(name) for name, _ in groups]
-    top, bottom = (0.3 if steps else 0.05), 0.5
-    left = _CHARACTER_INCHES * max(map(len, titles + names)) + 0.1
-    right = _CHARACTER_INCHES * max(map(len, sides)) + 0.1
-    body = line_inches * (len(records) + _HEADING * len(groups))
-    height = top + body + bottom
-    with matplotlib.rc_context(STYLE):
-        # Laid out by hand: three times as fast as matplotlib's own layout, and alike in all plots.
-        figure = Figure(figsize=(_WIDTH_INCHES, height))
-        axes = figure.add_axes(
-            (left / _WIDTH_INCHES, bottom / height,
-             1 - (left + right) / _WIDTH_INCHES, body / height)
-        )  # fmt: skip
-        lines = _write_labels(axes, groups, titles, sides)
-        if steps:
-            _write_legend(figure, steps)
-        yield figure, axes, lines
+    with rows_figure(groups, line_inches=line_inches, steps=steps) as (figure, axes, heights):
+        yield figure, axes, list(zip(heights, records, strict=True))
 
 
-def _write_labels(
-    axes: Axes,
-    groups: Sequence[tuple[str, Sequence[Record]]],
-    titles: Sequence[str],
-    sides: Sequence[str],
-) -> list[tuple[float, Record]]:
+def _write_labels(axes: Axes, groups: Sequence[Group]) -> list[float]:
     """Write what stands left and right of the lines; return every line's height."""
-    lines: list[tuple[float, Record]] = []
+    heights: list[float] = []
     y = 0.0
     to_line = axes.get_yaxis_transform()
-    for name, cells in groups:
-        axes.text(-0.02, y, _shorten(name), transform=to_line, ha="right", va="center",
-                  weight="bold", color=framework_colour(name))  # fmt: skip
+    for group in groups:
+        axes.text(-0.02, y, _shorten(group.heading), transform=to_line, ha="right", va="center",
+                  weight="bold", color=group.hue)  # fmt: skip
         y += _HEADING
-        for record in cells:
-            title, side = titles[len(lines)], sides[len(lines)]
-            axes.text(-0.02, y, title, transform=to_line, ha="right", va="center")
-            axes.text(1.02, y, side, transform=to_line, va="center",
-                      color=colour(_SIDES[record["status"]]))  # fmt: skip
-            lines.append((y, record))
+        for line in group.lines:
+            axes.text(-0.02, y, _shorten(line.label), transform=to_line, ha="right", va="center")
+            axes.text(1.02, y, line.side, transform=to_line, va="center", color=colour(line.tone))
+            heights.append(y)
             y += 1
     axes.set_ylim(y - 0.4, -0.5)
     axes.set_yticks([])
-    return lines
+    return heights
 
 
-def _write_legend(figure: Figure, steps: Sequence[str]) -> None:
-    from matplotlib.patches import Patch
+def _legend_rows(steps: Sequence[str]) -> list[list[tuple[int, str, float]]]:
+    """Return (number, text, x in inches) of every entry of a legend, in rows that fit."""
+    rows: list[list[tuple[int, str, float]]] = []
+    x = WIDTH_INCHES
+    for number, text in enumerate(steps, start=1):
+        wide = 0.3 + CHARACTER_INCHES * 0.92 * len(text)
+        if not rows or x + wide > WIDTH_INCHES:
+            rows.append([])
+            x = 0.0
+        rows[-1].append((number, text, x))
+        x += wide
+    return rows
 
-    figure.legend(
-        [Patch(color=colour(f"--step-{n}")) for n in range(1, len(steps) + 1)], steps,
-        loc="upper left", ncols=len(steps), frameon=False, fontsize=7.5, handlelength=0.9,
-        handletextpad=0.4, columnspacing=0.9, borderpad=0,
-    )  # fmt: skip
+
+def _write_legend(
+    figure: Figure, rows: Sequence[Sequence[tuple[int, str, float]]], height: float
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    for place, row in enumerate(rows):
+        y = 1 - (0.12 + 0.22 * place) / height
+        for number, text, x in row:
+            figure.add_artist(
+                Rectangle(
+                    (x / WIDTH_INCHES, y - 0.045 / height), 0.1 / WIDTH_INCHES, 0.09 / height,
+                    transform=figure.transFigure, color=colour(f"--step-{number}"), linewidth=0,
+                )
+            )  # fmt: skip
+            figure.text((x + 0.15) / WIDTH_INCHES, y, text, va="center", fontsize=8.5)
 
 
 def _shorten(text: str) -> str:
     line = " ".join(plain(text).split())
-    return line if len(line) <= 18 else f"{line[:17]}…"
+    return line if len(line) <= 24 else f"{line[:23]}…"
 
 
 def log_axis(
-    axes: Axes, values: Sequence[float], label: Callable[[float], str]
+    axes: Axes,
+    values: Sequence[float],
+    label: Callable[[float], str],
+    *,
+    which: str = "x",
+    inches: float = 3.2,
 ) -> tuple[float, float]:
-    """Make the axis logarithmic around the values; return its ends."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Make an axis logarithmic around the values; return its ends.
+
+    Parameters
+    ----------
+    which : ``x`` or ``y``.
+    inches : its length, which bounds how many ticks have room.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
     low, high = min(values), max(values)
     # A decade and more of room would hide differences, less than a factor of four invents them.
     room = max(1.12, (4 * low / high) ** 0.5)
     low, high = low / room, high * room
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    steps = (1, 2, 5) if high / low < 300 else (1,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=9))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _tick(label(v))))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", which="minor", length=0)
-    axes.grid(axis="x")
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(low, high)
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(FixedLocator(_log_ticks(low, high, inches)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda v, _: short(label(v))))
+    axis.set_minor_formatter(NullFormatter())
+    axes.grid(axis=which)
     return low, high
 
 
+def _log_ticks(low: float, high: float, inches: float) -> list[float]:
+    """Return ticks at 1, 2 and 5 of each decade, or as few as have room for their text."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps, apart in (((1, 2, 5), 0.3), ((1, 3), 0.477), ((1,), 1)):
+        if apart * inches / np.log10(high / low) >= _TICK_INCHES or steps == (1,):
+            break
+    found = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
+    every = int(np.ceil(len(found) * _TICK_INCHES / inches)) if steps == (1,) else 1
+    return found[:: max(every, 1)]
+
+
 def linear_axis(
-    axes: Axes, values: Sequence[float], label: Callable[[float], str], *, low: float = 0
+    axes: Axes,
+    values: Sequence[float],
+    label: Callable[[float], str],
+    *,
+    low: float = 0,
+    which: str = "x",
 ) -> None:
-    """Scale the axis from `low` to the largest value."""
+    """Scale an axis from `low` to the largest value."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    high = max([*values, 1])
-    axes.set_xlim(low - (0.06 * (high - low) if low else 0), high + 0.06 * (high - low))
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: _tick(label(v))))
-    axes.grid(axis="x")
+    high = max([*values, low + 1])
+    getattr(axes, f"set_{which}lim")(
+        low - (0.06 * (high - low) if low else 0), high + 0.06 * (high - low)
+    )
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: short(label(v))))
+    axes.grid(axis=which)
 
 
-def _tick(text: str) -> str:
+def short(text: str) -> str:
     """Return a tick's text without the zeros that say nothing: 100 ms, not 100.00 ms."""
     number, _, unit = text.partition(" ")
-    short = number.rstrip("0").rstrip(".") if "." in number else number
-    return "0" if short == "0" else f"{short} {unit}".strip()
+    digits = number.rstrip("0").rstrip(".") if "." in number else number
+    return "0" if digits == "0" else f"{digits} {unit}".strip()
+
+
+def dots(axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, hue: str, *, size: float = 1.7) -> None:
+    """Draw round dots as one path, a tenth of what as many markers take.
+
+    Parameters
+    ----------
+    size : diameter, points.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    places = np.repeat(np.column_stack([x, y]).astype(float), 2, axis=0)
+    codes = np.tile([Path.MOVETO, Path.LINETO], len(places) // 2)
+    path = Path(places, codes)
+    path.should_simplify = False
+    patch = PathPatch(path, edgecolor=hue, facecolor="none", linewidth=size, capstyle="round",
+                      alpha=0.8, transform=axes.transData)  # fmt: skip
+    axes.add_artist(patch)  # `add_patch` would look for the limits, which are set anyway
 
 
 def hill(
-    axes: Axes, y: float, values: npt.NDArray[np.float64], hue: str, *, log: bool = False
+    axes: Axes,
+    y: float,
+    values: npt.NDArray[np.float64],
+    hue: str,
+    *,
+    log: bool = False,
+    most: int = DOTS,
 ) -> None:
     """Draw a distribution above the line `y` and its values as dots below.
 
     Parameters
     ----------
     values : ascending, on the axis' own scale.
+    most : dots.
     """
     places, density = _density(np.log10(values) if log else values)
+    shown = np.convolve(density > 0.002, [1, 1, 1], mode="same") > 0  # flat parts need no points
+    places, density = places[shown], density[shown]
     axes.fill_between(10**places if log else places, y - 0.04 - 0.42 * density, y - 0.04,
                       color=hue, alpha=0.4, linewidth=0)  # fmt: skip
-    ranks = np.unique(np.linspace(0, len(values) - 1, DOTS).round().astype(int))
+    ranks = np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))
     golden = (np.arange(len(ranks)) * 0.618034) % 1  # spreads the dots evenly, and always alike
-    axes.plot(values[ranks], y + 0.08 + 0.24 * golden, "o", markersize=1.7, color=hue,
-              markeredgewidth=0, alpha=0.75)  # fmt: skip
+    dots(axes, values[ranks], y + 0.08 + 0.24 * golden, hue)
 
 
 def _density(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

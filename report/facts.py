@@ -121,6 +121,28 @@ def version_facts(records: Sequence[Record]) -> Facts:
     )
 
 
+def differences(records: Sequence[tuple[str, Record]]) -> list[tuple[str, str]]:
+    """Return what is not the same in all cells: its name, and which cells have which value.
+
+    The load of the machine differs always and is left out.
+
+    Parameters
+    ----------
+    records : each with its model's name.
+    """
+    found = []
+    for title, read in _ENVIRONMENT:
+        cells: dict[str, list[str]] = {}
+        for model, record in records:
+            if (value := read(record)) not in (None, ""):
+                name = f"{model} {record['framework']} {record['format']}"
+                cells.setdefault(_value(value), []).append(name)
+        if len(cells) > 1:
+            parts = [f"{value} ({_few(names)})" for value, names in cells.items()]
+            found.append((title, plain("; ".join(parts))))
+    return found
+
+
 def describe_time(records: Sequence[Record]) -> str:
     """Return when the newest record was made; empty if no record says."""
     times = [record["started_at"] for record in records if record["started_at"]]
@@ -175,3 +197,31 @@ def _spread(values: list[int]) -> str:
     if len(values) > 1:
         text += f" ({format_ns(min(values))} to {format_ns(max(values))})"
     return text
+
+
+def _few(names: Sequence[str]) -> str:
+    if len(names) < 3:
+        return ", ".join(names)
+    return f"{names[0]} and {len(names) - 1} more cells"
+
+
+def _of_machine(name: str) -> Callable[[Record], Any]:
+    return lambda record: (record["machine"] or {}).get(name)
+
+
+def _of_build(name: str) -> Callable[[Record], Any]:
+    return lambda record: (record["runner_build"] or {}).get(name)
+
+
+_ENVIRONMENT: tuple[tuple[str, Callable[[Record], Any]], ...] = (
+    *(
+        (_MACHINE_TITLES.get(name, name), _of_machine(name))
+        for name in ("cpu", "cores", "memory_bytes", "os", "kernel", "architecture", "libc",
+                     "python", "governor")
+    ),
+    ("shipworthy", lambda record: record["shipworthy"]),
+    ("runner compiler", _of_build("compiler")),
+    ("runner flags", _of_build("flags")),
+    ("threads", lambda record: record["threads"]),
+    ("batch", lambda record: record["batch"]),
+)  # fmt: skip

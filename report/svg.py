@@ -26,6 +26,7 @@ _VARIABLES = {
     "#0b0202": "--step-2",
     "#0b0303": "--step-3",
     "#0b0404": "--step-4",
+    "#0b0505": "--step-5",
 }
 _COLOURS = {variable: colour for colour, variable in _VARIABLES.items()}
 
@@ -91,6 +92,7 @@ def to_inline_svg(figure: Figure, name: str, description: str) -> str:
     for stand_in, variable in _VARIABLES.items():
         svg = svg.replace(stand_in, f"var({variable})")
     svg = re.sub(r"\n\s*", "\n", svg)
+    svg = _shrink(svg)
     view = re.search(r'viewBox="([^"]+)"', svg)
     if view is None:
         raise ValueError("matplotlib wrote an SVG without a viewBox")
@@ -100,3 +102,20 @@ def to_inline_svg(figure: Figure, name: str, description: str) -> str:
         f'aria-label="{escape(description)}">'
         f"{body.strip()}"
     )
+
+
+def _shrink(svg: str) -> str:
+    """Round coordinates to a tenth of a point, and write a dot as a line of no length."""
+
+    def rounded(match: re.Match[str]) -> str:
+        text = re.sub(r"-?\d+\.\d+", lambda m: _tenths(float(m.group())), match.group(2))
+        text = re.sub(r"M ([-\d.]+ [-\d.]+) \nL \1 \n", r"M\1h0", text)
+        return f' {match.group(1)}="{" ".join(text.split())}"'
+
+    svg = re.sub(r'\s(d|x|y|x1|x2|y1|y2|width|height|transform)="([^"]*)"', rounded, svg)
+    return re.sub(r"\n(?=<)", "", svg)
+
+
+def _tenths(value: float) -> str:
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text

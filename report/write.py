@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shipworthy.convert.artifact import write_text
 from shipworthy.report.records import RECORDS, read_records
+from shipworthy.report.scope import of_one
 from shipworthy.report.summary import SUMMARY, write_summary
 
 MARKDOWN = "report.md"
@@ -35,6 +36,6 @@ def write_reports(out: Path, *, changed: bool = True) -> list[Path]:
         from shipworthy.report.html import make_html
         from shipworthy.report.markdown import make_markdown
 
-        for page, make in zip(pages, (make_markdown, make_html), strict=True):
-            write_text(page, make(records))
+        write_text(pages[0], make_markdown(records))
+        write_text(pages[1], make_html(of_one(records, str(out))))
     return [*written, *pages]

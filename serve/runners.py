@@ -55,8 +55,19 @@ class CaseFiles:
 class Timing:
     """What to time and for how long.
 
-    The timed loop ends after at least `min_runs` runs and `min_ns` nanoseconds, or as soon as it
-    has had `max_runs` runs or `max_ns` nanoseconds.
+    The timed loop ends after at least `min_runs` queries and `min_ns` nanoseconds, or as soon as it
+    has had `max_runs` queries or `max_ns` nanoseconds.
+
+    Parameters
+    ----------
+    case : what the first worker infers.
+    scenario : ``single_stream``, ``multi_stream``, ``offline`` or ``server``; see
+        ``runner/scenario.h``.
+    others : the cases of further workers, one each.
+    inputs : a query, under ``multi_stream``.
+    gap_ns : mean time between arrivals, under ``server``.
+    seed : of the arrivals.
+    keep : the most latencies that are kept; beyond it every second, fourth, ... query's.
     """
 
     case: str
@@ -65,6 +76,26 @@ class Timing:
     max_runs: int
     min_ns: int
     max_ns: int
+    scenario: str = "single_stream"
+    others: tuple[str, ...] = ()
+    inputs: int = 1
+    gap_ns: int | None = None
+    seed: int = 0
+    keep: int = 1_000_000
+
+    def words(self) -> list[str]:
+        """Return the runner's arguments."""
+        words = ["--scenario", self.scenario]
+        for case in (self.case, *self.others):
+            words += ["--bench", case]
+        for option in _TIMING_OPTIONS:
+            words += [f"--{option.replace('_', '-')}", str(getattr(self, option))]
+        return words if self.gap_ns is None else [*words, "--gap-ns", str(self.gap_ns)]
+
+
+_TIMING_OPTIONS = (
+    "warmup", "min_runs", "max_runs", "min_ns", "max_ns", "inputs", "seed", "keep"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,10 +112,18 @@ class Run:
     process_ns, load_ns, first_ns : from the start of the process to ``main``, loading the model,
         the first inference.
     cold_start_ns : from the start of the process to the first output.
-    bench : ``{"case", "warmup", "latencies_ns", "wall_ns", "cpu_ns"}``, or None.
-    peak_rss_bytes, loaded_rss_bytes : ``VmHWM`` at the end, ``VmRSS`` after loading.
+    bench : None, or ``{"scenario", "case", "cases", "inputs_per_query", "warmup", "queries",
+        "unserved", "stride", "latencies_ns", "wall_ns", "cpu_ns"}`` and under ``server``
+        ``{"gap_ns", "seed", "arrivals_ns"}``. `queries` is how many were done; of every `stride`-th
+        the latency is kept. `unserved` ones were still queued at the end.
+    peak_rss_bytes : ``VmHWM`` at the end.
+    empty_rss_bytes, loaded_rss_bytes : ``VmRSS`` in ``main``, with the libraries mapped and no
+        model, and after loading it.
     os_threads : threads of the process at the end.
+    timer : ``{"resolution_ns", "overhead_ns"}`` of the clock, measured in the process.
     python_free : no Python interpreter was among the mapped files.
+    libraries : ``{"name", "bytes", "program", "system"}`` of the program and every shared object:
+        size of the file, and whether it is the program itself or part of the system's C library.
     """
 
     schema: int
@@ -103,10 +142,13 @@ class Run:
     cold_start_ns: int | None
     bench: dict[str, Any] | None
     peak_rss_bytes: int
+    empty_rss_bytes: int
     loaded_rss_bytes: int
     os_threads: int
+    timer: Mapping[str, int]
     python_free: bool
     mapped_libraries: list[str]
+    libraries: list[dict[str, Any]]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Run:
@@ -216,9 +258,7 @@ def run(
         arguments += ["--case", case.name]
         arguments += _bindings("--input", case.inputs) + _bindings("--output", case.outputs)
     if timing is not None:
-        arguments += ["--bench", timing.case]
-        for option in ("warmup", "min_runs", "max_runs", "min_ns", "max_ns"):
-            arguments += [f"--{option.replace('_', '-')}", str(getattr(timing, option))]
+        arguments += timing.words()
     return Run.from_json(call(runner.path, arguments, timeout))
 
 

@@ -101,7 +101,8 @@ def _tables(function: Any) -> list[Any]:
     if not wanted:
         return []
     kind = tf.saved_model.experimental.TrackableResource
-    owners = [thing for thing in gc.get_objects() if isinstance(thing, kind)]
+    # Of whatever else is alive nothing is called: isinstance would ask a proxy for its class.
+    owners = [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]
     return [owner for owner in owners if id(owner.resource_handle) in wanted]
 
 

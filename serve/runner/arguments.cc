@@ -1,6 +1,7 @@
 #include "arguments.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -99,24 +100,50 @@ class Parser {
   }
 
   void BenchOption(const std::string& word) {
+    constexpr std::int64_t kMostGapNs = 1'000'000'000'000;
+    struct Field {
+      std::string_view option;
+      std::int64_t Load::*field;
+      std::int64_t least;
+      std::int64_t most = kMost;
+    };
+    static constexpr std::array<Field, 9> kFields = {{{"--warmup", &Load::warmup, 0},
+                                                      {"--min-runs", &Load::min_runs, 0},
+                                                      {"--max-runs", &Load::max_runs, 1},
+                                                      {"--min-ns", &Load::min_ns, 0},
+                                                      {"--max-ns", &Load::max_ns, 1},
+                                                      {"--inputs", &Load::inputs, 1},
+                                                      {"--gap-ns", &Load::gap_ns, 1, kMostGapNs},
+                                                      {"--seed", &Load::seed, 0},
+                                                      {"--keep", &Load::keep, 2}}};
     if (word == "--bench") {
-      bench_name_ = Text(word);
-    } else if (word == "--warmup") {
-      bench_.warmup = Number(word, 0, kMost);
-    } else if (word == "--min-runs") {
-      bench_.min_runs = Number(word, 0, kMost);
-    } else if (word == "--max-runs") {
-      bench_.max_runs = Number(word, 1, kMost);
-    } else if (word == "--min-ns") {
-      bench_.min_ns = Number(word, 0, kMost);
-    } else if (word == "--max-ns") {
-      bench_.max_ns = Number(word, 1, kMost);
-    } else {
+      bench_.cases.push_back(Text(word));
+      return;
+    }
+    if (word == "--scenario") {
+      bench_.scenario = ScenarioOf(Text(word));
+      return;
+    }
+    const auto found = std::find_if(kFields.begin(), kFields.end(),
+                                    [&](const Field& field) { return field.option == word; });
+    if (found == kFields.end()) {
       throw UsageError("unknown argument '" + word +
                        "'; allowed: --describe, --model, --threads, --setting, --rows, --case, "
-                       "--input, --output, --bench, --warmup, --min-runs, --max-runs, --min-ns, --max-ns, "
-                       "--start-ns, --null-ns, @FILE");
+                       "--input, --output, --bench, --scenario, --warmup, --min-runs, --max-runs, "
+                       "--min-ns, --max-ns, --inputs, --gap-ns, --seed, --keep, --start-ns, "
+                       "--null-ns, @FILE");
     }
+    bench_.*(found->field) = Number(word, found->least, found->most);
+  }
+
+  static Scenario ScenarioOf(const std::string& name) {
+    std::vector<std::string> names;
+    for (const Scenario scenario : {Scenario::kSingleStream, Scenario::kMultiStream,
+                                    Scenario::kOffline, Scenario::kServer}) {
+      if (name == Name(scenario)) return scenario;
+      names.push_back(Name(scenario));
+    }
+    throw UsageError("--scenario is '" + name + "'; allowed: " + Listed(names));
   }
 
   std::string Text(const std::string& option) {
@@ -193,31 +220,50 @@ class Parser {
         }
       }
     }
-    if (!bench_name_) return;
-    bench_.case_name = *bench_name_;
+    if (bench_.cases.empty()) return;
+    CheckBench();
+    arguments_.bench = bench_;
+  }
+
+  void CheckBench() const {
     std::vector<std::string> names;
-    for (const CaseFiles& one : arguments_.cases) {
-      if (one.name == bench_.case_name) arguments_.bench = bench_;
-      names.push_back(one.name);
+    for (const CaseFiles& one : arguments_.cases) names.push_back(one.name);
+    for (const std::string& name : bench_.cases) {
+      const auto given = std::count(names.begin(), names.end(), name);
+      const auto timed = std::count(bench_.cases.begin(), bench_.cases.end(), name);
+      if (given == 0) {
+        throw UsageError("--bench names the case '" + name + "'; given: " + Listed(names));
+      }
+      if (timed > 1) {
+        throw UsageError("--bench names the case '" + name +
+                         "' twice; each worker needs one of its own");
+      }
     }
-    if (!arguments_.bench) {
-      throw UsageError("--bench names the case '" + bench_.case_name +
-                       "'; given: " + Listed(names));
+    CheckLimits("runs", bench_.min_runs, bench_.max_runs);
+    CheckLimits("ns", bench_.min_ns, bench_.max_ns);
+    const std::string scenario = std::string("--scenario ") + Name(bench_.scenario);
+    if (bench_.scenario == Scenario::kSingleStream && bench_.cases.size() > 1) {
+      throw UsageError(scenario + " has one worker; --bench is given " +
+                       std::to_string(bench_.cases.size()) + " times");
     }
-    if (bench_.min_runs > bench_.max_runs) {
-      throw UsageError("--min-runs " + std::to_string(bench_.min_runs) +
-                       " is more than --max-runs " + std::to_string(bench_.max_runs));
+    if (bench_.scenario != Scenario::kMultiStream && bench_.inputs != 1) {
+      throw UsageError(scenario + " has one input a query; --inputs is " +
+                       std::to_string(bench_.inputs));
     }
-    if (bench_.min_ns > bench_.max_ns) {
-      throw UsageError("--min-ns " + std::to_string(bench_.min_ns) + " is more than --max-ns " +
-                       std::to_string(bench_.max_ns));
+    if ((bench_.scenario == Scenario::kServer) != (bench_.gap_ns != 0)) {
+      throw UsageError(scenario + (bench_.gap_ns == 0 ? " needs" : " takes no") + " --gap-ns");
     }
+  }
+
+  static void CheckLimits(const std::string& what, std::int64_t least, std::int64_t most) {
+    if (least <= most) return;
+    throw UsageError("--min-" + what + " " + std::to_string(least) + " is more than --max-" +
+                     what + " " + std::to_string(most));
   }
 
   std::vector<std::string> words_;
   std::size_t position_ = 0;
-  std::optional<std::string> bench_name_;
-  BenchOptions bench_;
+  Load bench_;
   Arguments arguments_;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime.h"
+#include "scenario.h"
 
 namespace shipworthy {
 
@@ -23,21 +24,12 @@ struct CaseFiles {
   std::vector<std::pair<std::string, std::string>> outputs;  // native name, path
 };
 
-struct BenchOptions {
-  std::string case_name;
-  std::int64_t warmup = 10;
-  std::int64_t min_runs = 100;
-  std::int64_t max_runs = 10000;
-  std::int64_t min_ns = 0;
-  std::int64_t max_ns = 10'000'000'000;
-};
-
 struct Arguments {
   bool describe = false;
   Options options;
   std::vector<CaseFiles> cases;
   std::optional<std::int64_t> rows;
-  std::optional<BenchOptions> bench;
+  std::optional<Load> bench;
   std::optional<std::int64_t> start_ns;
 };
 

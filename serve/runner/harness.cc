@@ -3,13 +3,19 @@
 // The harness knows no model, no format and no statistics: every latency is printed as it was.
 #include <algorithm>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <new>
 
 #include "arguments.h"
 #include "cases.h"
+#include "clock.h"
+#include "crew.h"
+#include "libraries.h"
 #include "process.h"
 #include "report.h"
 #include "runtime.h"
+#include "scenario.h"
 
 namespace shipworthy {
 namespace {
@@ -17,7 +23,9 @@ namespace {
 class Harness {
  public:
   Harness(const Arguments& arguments, std::int64_t main_ns)
-      : arguments_(arguments), main_ns_(main_ns) {}
+      : arguments_(arguments), main_ns_(main_ns) {
+    report_.empty_rss_bytes = ReadMemory().rss_bytes;
+  }
 
   Report Run() {
     if (arguments_.start_ns && *arguments_.start_ns > main_ns_) {
@@ -26,7 +34,7 @@ class Harness {
     // Faulty inputs of the first case are known before the model costs any time.
     std::vector<Tensor> first;
     if (!arguments_.cases.empty()) first = ReadInputs(arguments_.cases[0]);
-    Load();
+    PrepareModel();
     for (std::size_t i = 0; i < arguments_.cases.size(); ++i) {
       const CaseFiles& files = arguments_.cases[i];
       RunCase(files, i == 0 ? std::move(first) : ReadInputs(files));
@@ -34,11 +42,12 @@ class Harness {
     if (arguments_.bench) Bench(*arguments_.bench);
     report_.memory = ReadMemory();
     report_.libraries = MappedLibraries();
+    report_.clock = MeasureClock();
     return std::move(report_);
   }
 
  private:
-  void Load() {
+  void PrepareModel() {
     SetPhase("loading the model");
     const std::int64_t begin = NowNs();
     model_ = LoadModel(arguments_.options);
@@ -90,40 +99,45 @@ class Harness {
     report_.cases.push_back(std::move(result));
   }
 
-  void Bench(const BenchOptions& bench) {
-    SetPhase("timing case '" + bench.case_name + "'");
-    const CaseFiles& files =
-        *std::find_if(arguments_.cases.begin(), arguments_.cases.end(),
-                      [&](const CaseFiles& one) { return one.name == bench.case_name; });
+  const CaseFiles& FindCase(const std::string& name) const {
+    return *std::find_if(arguments_.cases.begin(), arguments_.cases.end(),
+                         [&](const CaseFiles& one) { return one.name == name; });
+  }
+
+  // The inputs of a case that is timed.
+  std::vector<Tensor> TimedInputs(const std::string& name) const {
+    const CaseFiles& files = FindCase(name);
     const auto slices = Prepare(files, ReadInputs(files));
     if (slices.size() != 1) {
       throw Error("case '" + files.name + "' has more rows than --rows " +
                   std::to_string(*arguments_.rows) + "; a timed case must be one slice");
     }
-    session_->SetInputs(slices[0]);
-    for (std::int64_t i = 0; i < bench.warmup; ++i) session_->Run();
-    report_.bench = Timings{files.name, bench.warmup, {}, 0, 0};
-    TimedLoop(bench, *report_.bench);
-    WriteOutputs(files, session_->Outputs());  // what is judged is what was timed
+    return slices[0];
   }
 
-  void TimedLoop(const BenchOptions& bench, Timings& timings) {
-    constexpr std::int64_t kMostReserved = 1 << 20;
-    timings.latencies_ns.reserve(
-        static_cast<std::size_t>(std::min(bench.max_runs, kMostReserved)));
-    const std::int64_t cpu_begin = ProcessCpuNs();
-    const std::int64_t loop_begin = NowNs();
-    for (;;) {
-      const std::int64_t begin = NowNs();
-      session_->Run();
-      const std::int64_t end = NowNs();
-      timings.latencies_ns.push_back(end - begin);
-      timings.wall_ns = end - loop_begin;
-      const auto runs = static_cast<std::int64_t>(timings.latencies_ns.size());
-      if (runs >= bench.max_runs || timings.wall_ns >= bench.max_ns) break;
-      if (runs >= bench.min_runs && timings.wall_ns >= bench.min_ns) break;
+  // Every worker has a session and a case of its own. What is judged is what was timed: the outputs
+  // of each worker's last run replace those of its case.
+  void Bench(const Load& load) {
+    SetPhase("timing case '" + load.cases[0] + "'");
+    std::vector<std::vector<Tensor>> inputs;
+    for (const std::string& name : load.cases) inputs.push_back(TimedInputs(name));
+    std::vector<std::unique_ptr<Session>> own(inputs.size());
+    std::vector<Session*> sessions(inputs.size(), session_.get());
+    Crew crew(static_cast<int>(inputs.size()));
+    std::mutex making;
+    crew.Do([&](int worker) {
+      const auto index = static_cast<std::size_t>(worker);
+      if (worker > 0) {
+        const std::lock_guard lock(making);
+        own[index] = model_->NewSession();
+        sessions[index] = own[index].get();
+      }
+      sessions[index]->SetInputs(inputs[index]);
+    });
+    report_.bench = RunLoad(load, crew, sessions);
+    for (std::size_t i = 0; i < sessions.size(); ++i) {
+      WriteOutputs(FindCase(load.cases[i]), sessions[i]->Outputs());
     }
-    timings.cpu_ns = ProcessCpuNs() - cpu_begin;
   }
 
   const Arguments& arguments_;

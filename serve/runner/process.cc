@@ -11,14 +11,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <set>
 #include <string_view>
 
 #include "json.h"
 #include "runtime.h"
 
 // A sanitizer prints its own report and has its own signal handlers.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SHIPWORTHY_SANITIZED 1
 #else
 #define SHIPWORTHY_SANITIZED 0
@@ -132,27 +131,6 @@ Memory ReadMemory() {
   memory.rss_bytes *= 1024;
   if (memory.peak_rss_bytes == 0) throw Error("/proc/self/status tells no VmHWM");
   return memory;
-}
-
-std::vector<std::string> MappedLibraries() {
-  std::set<std::string> names;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    const std::size_t slash = line.rfind('/');
-    if (line.find('/') == std::string::npos) continue;
-    const std::string name = line.substr(slash + 1);
-    const bool python = name.starts_with("libpython") || name.starts_with("python3");
-    if (python || name.ends_with(".so") || name.find(".so.") != std::string::npos) {
-      names.insert(name);
-    }
-  }
-  return {names.begin(), names.end()};
-}
-
-bool IsPythonFree(const std::vector<std::string>& libraries) {
-  return std::none_of(libraries.begin(), libraries.end(), [](const std::string& name) {
-    return name.starts_with("libpython") || name.starts_with("python3");
-  });
 }
 
 namespace {

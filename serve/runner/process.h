@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace shipworthy {
 
@@ -18,12 +17,6 @@ struct Memory {
   std::int64_t threads = 0;
 };
 Memory ReadMemory();
-
-// Basenames of all mapped shared objects, sorted, each once. From /proc/self/maps.
-std::vector<std::string> MappedLibraries();
-
-// False if one of the libraries is a Python interpreter.
-bool IsPythonFree(const std::vector<std::string>& libraries);
 
 // Before anything else runs, stdout and stderr are pointed at a file in memory, so that what the
 // libraries print is kept apart: stdout holds nothing but the JSON, stderr nothing but one line. A

@@ -2,7 +2,6 @@
 
 #include "json.h"
 
-
 namespace shipworthy {
 namespace {
 
@@ -47,17 +46,47 @@ void AddTensors(Json& json, const char* key, const std::vector<TensorInfo>& tens
   json.Close(']');
 }
 
-void AddBench(Json& json, const std::optional<Timings>& bench) {
+void AddNumbers(Json& json, const char* key, const std::vector<std::int64_t>& numbers) {
+  json.Key(key).Open('[');
+  for (const std::int64_t number : numbers) json.Int(number);
+  json.Close(']');
+}
+
+void AddBench(Json& json, const std::optional<Load>& load, const std::optional<Timings>& timings) {
   json.Key("bench");
-  if (!bench) {
+  if (!load || !timings) {
     json.Null();
     return;
   }
-  json.Open('{').Key("case").Text(bench->case_name).Key("warmup").Int(bench->warmup);
-  json.Key("latencies_ns").Open('[');
-  for (const std::int64_t latency : bench->latencies_ns) json.Int(latency);
+  json.Open('{').Key("scenario").Text(Name(load->scenario));
+  json.Key("case").Text(load->cases.at(0));
+  json.Key("cases").Open('[');
+  for (const std::string& name : load->cases) json.Text(name);
   json.Close(']');
-  json.Key("wall_ns").Int(bench->wall_ns).Key("cpu_ns").Int(bench->cpu_ns).Close('}');
+  json.Key("inputs_per_query").Int(load->inputs);
+  json.Key("warmup").Int(load->warmup);
+  json.Key("queries").Int(timings->queries).Key("unserved").Int(timings->unserved);
+  json.Key("stride").Int(timings->stride);
+  AddNumbers(json, "latencies_ns", timings->latencies_ns);
+  if (load->scenario == Scenario::kServer) {
+    json.Key("gap_ns").Int(load->gap_ns).Key("seed").Int(load->seed);
+    AddNumbers(json, "arrivals_ns", timings->arrivals_ns);
+  }
+  json.Key("wall_ns").Int(timings->wall_ns).Key("cpu_ns").Int(timings->cpu_ns).Close('}');
+}
+
+void AddLibraries(Json& json, const std::vector<Library>& libraries) {
+  json.Key("python_free").Bool(IsPythonFree(libraries));
+  json.Key("mapped_libraries").Open('[');
+  for (const Library& library : libraries) {
+    if (!library.program) json.Text(library.name);
+  }
+  json.Close(']').Key("libraries").Open('[');
+  for (const Library& library : libraries) {
+    json.Open('{').Key("name").Text(library.name).Key("bytes").Int(library.bytes);
+    json.Key("program").Bool(library.program).Key("system").Bool(library.system).Close('}');
+  }
+  json.Close(']');
 }
 
 }  // namespace
@@ -93,14 +122,14 @@ std::string RunJson(const Arguments& arguments, const Report& report) {
   json.Key("load_ns").Int(report.load_ns);
   json.Key("first_ns").Int(report.first_ns);
   json.Key("cold_start_ns").Int(report.cold_start_ns);
-  AddBench(json, report.bench);
+  AddBench(json, arguments.bench, report.bench);
   json.Key("peak_rss_bytes").Int(report.memory.peak_rss_bytes);
+  json.Key("empty_rss_bytes").Int(report.empty_rss_bytes);
   json.Key("loaded_rss_bytes").Int(report.loaded_rss_bytes);
   json.Key("os_threads").Int(report.memory.threads);
-  json.Key("python_free").Bool(IsPythonFree(report.libraries));
-  json.Key("mapped_libraries").Open('[');
-  for (const std::string& name : report.libraries) json.Text(name);
-  json.Close(']');
+  json.Key("timer").Open('{').Key("resolution_ns").Int(report.clock.resolution_ns);
+  json.Key("overhead_ns").Int(report.clock.overhead_ns).Close('}');
+  AddLibraries(json, report.libraries);
   json.Close('}');
   return json.text();
 }

@@ -8,18 +8,13 @@
 
 #include "arguments.h"
 #include "cases.h"
+#include "clock.h"
+#include "libraries.h"
 #include "process.h"
 #include "runtime.h"
+#include "scenario.h"
 
 namespace shipworthy {
-
-struct Timings {
-  std::string case_name;
-  std::int64_t warmup = 0;
-  std::vector<std::int64_t> latencies_ns;
-  std::int64_t wall_ns = 0;
-  std::int64_t cpu_ns = 0;
-};
 
 struct Report {
   std::vector<TensorInfo> inputs;
@@ -30,9 +25,11 @@ struct Report {
   std::optional<std::int64_t> first_ns;
   std::optional<std::int64_t> cold_start_ns;
   std::optional<Timings> bench;
+  std::int64_t empty_rss_bytes = 0;
   std::int64_t loaded_rss_bytes = 0;
   Memory memory;
-  std::vector<std::string> libraries;
+  Clock clock;
+  std::vector<Library> libraries;
   std::optional<int> threads;
   Settings settings;
 };

@@ -48,6 +48,8 @@ class Session {
 class Model {
  public:
   virtual ~Model() = default;
+
+  // Called by the thread that will run the session, one call at a time. Sessions run side by side.
   virtual std::unique_ptr<Session> NewSession() = 0;
 
   // As the file declares them, in the runtime's order.

@@ -160,7 +160,9 @@ class TorchModel final : public Model {
     }
   }
 
+  // The number of threads of OpenMP is the calling thread's own; a new thread has to be told it.
   std::unique_ptr<Session> NewSession() override {
+    at::init_num_threads();
     return std::make_unique<TorchSession>(Forward());
   }
   std::vector<TensorInfo> Inputs() const override { return inputs_; }
@@ -170,6 +172,7 @@ class TorchModel final : public Model {
     return {{"intra_op_threads", std::to_string(at::get_num_threads())},
             {"inter_op_threads", std::to_string(at::get_num_interop_threads())},
             {"gradients", "InferenceMode"},
+            {"workers", "share one module, each with threads of its own"},
             {kFusion, torch::jit::RegisterLlgaFuseGraph::isEnabled() ? "1" : "0"}};
   }
 

@@ -7,6 +7,7 @@
 
 #include "litert_api.h"
 #include "litert_buffer.h"
+#include "litert_signature.h"
 #include "process.h"
 #include "runtime.h"
 #include "tflite_check.h"
@@ -16,60 +17,19 @@ namespace {
 
 constexpr int kCpu = 1;  // kLiteRtHwAcceleratorCpu
 
-struct Element {
-  int type;
-  const char* name;
-  Dtype dtype;
-  bool can_feed;
-};
-// kLiteRtElementType*, which are kTfLite*'s.
-constexpr std::array<Element, 10> kElements = {{{1, "float32", Dtype::kFloat32, true},
-                                                {11, "float64", Dtype::kFloat64, true},
-                                                {2, "int32", Dtype::kInt32, true},
-                                                {4, "int64", Dtype::kInt64, true},
-                                                {3, "uint8", Dtype::kUint8, true},
-                                                {6, "bool", Dtype::kBool, true},
-                                                {9, "int8", Dtype::kUint8, false},
-                                                {7, "int16", Dtype::kInt32, false},
-                                                {10, "float16", Dtype::kFloat32, false},
-                                                {5, "string", Dtype::kUint8, false}}};
-
-const Element* FindElement(int type) {
-  const auto found = std::find_if(kElements.begin(), kElements.end(),
-                                  [&](const Element& e) { return e.type == type; });
-  return found == kElements.end() ? nullptr : &*found;
-}
-
 template <typename Object>
 using Handle = std::unique_ptr<Object, void (*)(Object*)>;
 
-Shape ToShape(const LiteRtLayoutFacts& layout) {
-  return {layout.dimensions, layout.dimensions + layout.rank};
-}
-
-struct SignatureTensor {
-  TensorInfo info;
-  LiteRtTensorTypeFacts type{};
-};
-
-SignatureTensor ReadTensor(const char* name, LiteRtTensorT* tensor) {
-  SignatureTensor read{{name, std::nullopt, std::nullopt}, {}};
-  int type_id = 0;
-  Check("reading the signature", LiteRtGetTensorTypeId(tensor, &type_id));
-  if (type_id != 0) throw Error(std::string("tensor '") + name + "' has no rank, so it cannot be run");
-  Check("reading the signature", LiteRtGetRankedTensorType(tensor, &read.type));
-  const Element* element = FindElement(read.type.element_type);
-  read.info.dtype = element == nullptr ? "unknown" : element->name;
-  read.info.shape = ToShape(read.type.layout);
-  return read;
-}
-
 class LiteRtSession final : public Session {
  public:
-  LiteRtSession(LiteRtEnvironmentT* environment, LiteRtCompiledModelT* model,
+  LiteRtSession(LiteRtEnvironmentT* environment, Handle<LiteRtCompiledModelT> model,
                 const std::vector<SignatureTensor>& inputs,
                 const std::vector<SignatureTensor>& outputs)
-      : environment_(environment), model_(model), inputs_(inputs), outputs_(outputs) {}
+      : environment_(environment),
+        compiled_(std::move(model)),
+        model_(compiled_.get()),
+        inputs_(inputs),
+        outputs_(outputs) {}
 
   void SetInputs(const std::vector<Tensor>& inputs) override {
     output_buffers_.clear();
@@ -197,6 +157,7 @@ class LiteRtSession final : public Session {
   }
 
   LiteRtEnvironmentT* const environment_;
+  const Handle<LiteRtCompiledModelT> compiled_;
   LiteRtCompiledModelT* const model_;
   std::vector<SignatureTensor> inputs_;   // with the shapes of the last SetInputs
   std::vector<SignatureTensor> outputs_;
@@ -212,7 +173,9 @@ class LiteRtSession final : public Session {
 class LiteRtModel final : public Model {
  public:
   explicit LiteRtModel(const Options& options)
-      : model_(nullptr, LiteRtDestroyModel), compiled_(nullptr, LiteRtDestroyCompiledModel) {
+      : settings_(MakeOptions(options.threads)),
+        model_(nullptr, LiteRtDestroyModel),
+        compiled_(nullptr, LiteRtDestroyCompiledModel) {
     Check("starting", LiteRtCreateEnvironment(0, nullptr, &environment_));
     LiteRtModelT* model = nullptr;
     Check("loading the model",
@@ -220,23 +183,24 @@ class LiteRtModel final : public Model {
     model_.reset(model);
     ReadSignature();
     const std::int64_t threads_before = ReadMemory().threads;
-    const auto settings = MakeOptions(options.threads);
-    LiteRtCompiledModelT* compiled = nullptr;
-    Check("preparing the model",
-          LiteRtCreateCompiledModel(environment_, model, settings.get(), &compiled));
-    compiled_.reset(compiled);
+    compiled_ = Compile();
     // Beside the calling thread the model has XNNPACK's pool, made just now.
     threads_ = static_cast<int>(ReadMemory().threads - threads_before) + 1;
   }
 
+  // A compiled model has one set of inner tensors, so it can serve one session only; the first has
+  // the one that was made while loading.
   std::unique_ptr<Session> NewSession() override {
-    return std::make_unique<LiteRtSession>(environment_, compiled_.get(), inputs_, outputs_);
+    auto compiled = compiled_ == nullptr ? Compile() : std::move(compiled_);
+    return std::make_unique<LiteRtSession>(environment_, std::move(compiled), inputs_, outputs_);
   }
   std::vector<TensorInfo> Inputs() const override { return Infos(inputs_); }
   std::vector<TensorInfo> Outputs() const override { return Infos(outputs_); }
   std::optional<int> Threads() const override { return threads_; }
   Settings RuntimeSettings() const override {
-    return {{"accelerator", "cpu"}, {"num_threads", std::to_string(threads_)}};
+    return {{"accelerator", "cpu"},
+            {"num_threads", std::to_string(threads_)},
+            {"workers", "one compiled model and its threads each"}};
   }
 
  private:
@@ -244,6 +208,13 @@ class LiteRtModel final : public Model {
     std::vector<TensorInfo> infos;
     for (const SignatureTensor& tensor : tensors) infos.push_back(tensor.info);
     return infos;
+  }
+
+  Handle<LiteRtCompiledModelT> Compile() const {
+    LiteRtCompiledModelT* compiled = nullptr;
+    Check("preparing the model",
+          LiteRtCreateCompiledModel(environment_, model_.get(), settings_.get(), &compiled));
+    return {compiled, LiteRtDestroyCompiledModel};
   }
 
   // The number of threads is an opaque option: a text in TOML under the name "xnnpack"
@@ -273,25 +244,10 @@ class LiteRtModel final : public Model {
                            LiteRtGetSignatureOutputTensorByIndex);
   }
 
-  template <typename Count, typename NameOf, typename TensorOf>
-  static std::vector<SignatureTensor> ReadTensors(LiteRtSignatureT* signature, Count count_of,
-                                                  NameOf name_of, TensorOf tensor_of) {
-    std::size_t count = 0;
-    Check("reading the signature", count_of(signature, &count));
-    std::vector<SignatureTensor> tensors;
-    for (std::size_t i = 0; i < count; ++i) {
-      const char* name = nullptr;
-      LiteRtTensorT* tensor = nullptr;
-      Check("reading the signature", name_of(signature, i, &name));
-      Check("reading the signature", tensor_of(signature, i, &tensor));
-      tensors.push_back(ReadTensor(name, tensor));
-    }
-    return tensors;
-  }
-
   LiteRtEnvironmentT* environment_ = nullptr;  // lives as long as the process
+  const Handle<LiteRtOptionsT> settings_;
   Handle<LiteRtModelT> model_;
-  Handle<LiteRtCompiledModelT> compiled_;
+  Handle<LiteRtCompiledModelT> compiled_;  // for the first session
   std::vector<SignatureTensor> inputs_;
   std::vector<SignatureTensor> outputs_;
   int threads_ = 0;

@@ -190,7 +190,8 @@ class OrtModel final : public Model {
     return {{"graph_optimization_level", "ORT_ENABLE_ALL"},
             {"intra_op_threads", std::to_string(threads_)},
             {"inter_op_threads", "1"},
-            {"session.intra_op.allow_spinning", "1"}};
+            {"session.intra_op.allow_spinning", "1"},
+            {"workers", "share one OrtSession and its threads"}};
   }
 
  private:

@@ -258,7 +258,8 @@ class TfModel final : public Model {
   Settings RuntimeSettings() const override {
     return {{"intra_op_threads", std::to_string(intra_threads_)},
             {"inter_op_threads", "the caller's"},
-            {"use_per_session_threads", "true"}};
+            {"use_per_session_threads", "true"},
+            {"workers", "share one TF_Session and its threads"}};
   }
 
  private:

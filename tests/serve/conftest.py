@@ -79,12 +79,17 @@ def harness(work: Path) -> Harness:
     return Harness(runners.find("null").path, work)
 
 
-@pytest.fixture(scope="session")
-def sanitized_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sanitized")
-    build.configure(folder, ["null"], ["-DSHIPWORTHY_SANITIZE=ON", "-DSHIPWORTHY_WERROR=ON"])
+def build_sanitized(folder: Path, sanitizers: str) -> Path:
+    """Build the null runtime's runner under some sanitizers; return the binary."""
+    options = [f"-DSHIPWORTHY_SANITIZE={sanitizers}", "-DSHIPWORTHY_WERROR=ON"]
+    build.configure(folder, ["null"], options)
     build.ninja_build(folder, ["shipworthy-run-null"])
     return folder / "bin" / "shipworthy-run-null"
+
+
+@pytest.fixture(scope="session")
+def sanitized_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_sanitized(tmp_path_factory.mktemp("sanitized"), "address,undefined")
 
 
 @pytest.fixture
@@ -106,8 +111,15 @@ def make_run(**changes: Any) -> runners.Run:
         "inputs": [{"name": "x_native:0", "dtype": "float32", "shape": [-1, 4]}],
         "outputs": [{"name": "y_native:0", "dtype": "float32", "shape": [-1, 4]}],
         "cases": [], "process_ns": 1000, "load_ns": 2000, "first_ns": 300, "cold_start_ns": 3300,
-        "bench": None, "peak_rss_bytes": 9_000_000, "loaded_rss_bytes": 8_000_000,
-        "os_threads": 1, "python_free": True, "mapped_libraries": ["libc.so.6"],
+        "bench": None, "peak_rss_bytes": 9_000_000, "empty_rss_bytes": 6_000_000,
+        "loaded_rss_bytes": 8_000_000, "os_threads": 1,
+        "timer": {"resolution_ns": 1, "overhead_ns": 1}, "python_free": True,
+        "mapped_libraries": ["libc.so.6"],
+        "libraries": [
+            {"name": "runner", "bytes": 1000, "program": True, "system": False},
+            {"name": "libc.so.6", "bytes": 500, "program": False, "system": True},
+            {"name": "libruntime.so", "bytes": 7000, "program": False, "system": False},
+        ],
     }  # fmt: skip
     assert set(changes) <= set(said), f"a run has no {set(changes) - set(said)}"
     return runners.Run(**said | changes)
