@@ -11,6 +11,7 @@ import numpy as np
 
 from shipworthy.convert.calling import call_keras
 from shipworthy.convert.cases import SignatureError
+from shipworthy.convert.lift import Lifted, lift_variables
 from shipworthy.convert.original import (
     Float64RefusedError,
     Original,
@@ -68,7 +69,7 @@ class KerasOriginal:
         kept = [np.array(v) for v in variables]
 
         def fill(values: Sequence[Array]) -> None:
-            self._sessions.clear()  # they hold the weights as constants
+            self._sessions.clear()  # they hold the weights
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
@@ -166,15 +167,9 @@ def _reads_tables(function: Any) -> bool:
 
 def _open_session(function: Any, signature: Signature, threads: int) -> Callable[[Arrays], Any]:
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
 
-    frozen = convert_variables_to_constants_v2(function)
-    order = tf.nest.pack_sequence_as(
-        function.structured_outputs, [tensor.name for tensor in frozen.outputs]
-    )
-    feeds = [tensor.name for tensor in frozen.inputs]
+    lifted = lift_variables(function) or _freeze(function)
+    order = tf.nest.pack_sequence_as(function.structured_outputs, lifted.outputs)
     config = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=threads,
         inter_op_parallelism_threads=1,
@@ -182,14 +177,26 @@ def _open_session(function: Any, signature: Signature, threads: int) -> Callable
     )
     graph = tf.Graph()
     with graph.as_default():
-        tf.graph_util.import_graph_def(frozen.graph.as_graph_def(), name="")
+        tf.graph_util.import_graph_def(lifted.graph, name="")
     session = tf.compat.v1.Session(graph=graph, config=config)
+    weights = {f"{name}:0": variable.numpy() for name, variable in lifted.weights.items()}
 
     def run(inputs: Arrays) -> Any:
         values = [inputs[spec.name] for spec in signature.inputs]
-        return session.run(order, dict(zip(feeds, values, strict=True)))
+        return session.run(order, weights | dict(zip(lifted.inputs, values, strict=True)))
 
     return run
+
+
+def _freeze(function: Any) -> Lifted:
+    """Return a function with its variables as constants of the graph."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(function)
+    inputs, outputs = (
+        [tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs)
+    )
+    return Lifted(frozen.graph.as_graph_def(), inputs, outputs, {})
 
 
 def limit_threads() -> None:

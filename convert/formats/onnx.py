@@ -23,12 +23,12 @@ from shipworthy.convert.formats import (  # noqa: F401  registers their hops
     onnx_ops,
 )
 from shipworthy.convert.formats.onnx_recurrent import fold_weights, translations
+from shipworthy.convert.formats.onnx_weights import take_in
 from shipworthy.convert.original import first_line
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
 from shipworthy.models.spec import Signature, Source, synthesise
 
 OPSET_TORCH = 20
-_PROTOBUF_LIMIT_BYTES = 2**31 - 2**20
 
 
 @hop(
@@ -60,9 +60,9 @@ def from_pytorch(original: Any, source: Source, path: Path) -> Converted:
     fold_weights(program.model)
     _name_symbols(program.model, signature)
     _free_names(program.model)
-    weights = (*original.parameters(), *original.buffers())
-    external = sum(tensor.nbytes for tensor in weights) > _PROTOBUF_LIMIT_BYTES
-    program.save(path, external_data=external)
+    # Beside the file first: inside, the weights would stand in memory once more, and once again.
+    program.save(path, external_data=True)
+    external = not take_in(path)
     options = {
         "opset": OPSET_TORCH,
         "exporter": "dynamo",

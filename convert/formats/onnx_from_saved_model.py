@@ -10,6 +10,12 @@ from typing import Any
 
 from shipworthy.convert.artifact import Artifact
 from shipworthy.convert.calling import identifiers, keep_names
+from shipworthy.convert.formats.onnx_lifted import (
+    lift_large,
+    with_weights_as_inputs,
+    write_with_weights,
+)
+from shipworthy.convert.lift import Lifted
 from shipworthy.convert.original import first_line
 from shipworthy.convert.rewrite.prepare import Prepared, prepare
 from shipworthy.convert.routes import Converted, UnsupportedModelError, hop
@@ -24,11 +30,13 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
     import onnx
 
     prepared = prepare(original.path, "onnx")
-    model = _run_tf2onnx(prepared)
+    lifted = lift_large(prepared.concrete)
+    model = _run_tf2onnx(prepared, lifted)
     if any(kind.startswith("TensorList") for kind in foreign_operators(model)):
         # tf2onnx follows a list of tensors in some loops only.
         prepared = prepare(original.path, "onnx", plain_lists=True)
-        model = _run_tf2onnx(prepared)
+        lifted = lift_large(prepared.concrete)
+        model = _run_tf2onnx(prepared, lifted)
     _refuse(foreign_operators(model))
     _name_axes(model, source.signature)
     try:
@@ -37,13 +45,21 @@ def from_saved_model(original: Artifact, source: Source, path: Path) -> Converte
         raise UnsupportedModelError(
             f"tf2onnx wrote a graph that is not valid ONNX: {first_line(e)}"
         ) from e
-    onnx.save(model, path)
+    if lifted:
+        external = not write_with_weights(model, lifted, path)
+    else:
+        onnx.save(model, path)
+        external = False
     given = [spec.name for spec in source.signature.inputs]
     aliases = dict(zip(given, identifiers(given), strict=True))  # TensorFlow's arguments
     return Converted(
         inputs=keep_names(source.signature.inputs, names(model.graph.input), path.name, aliases),
         outputs=keep_names(source.signature.outputs, names(model.graph.output), path.name, {}),
-        options={"opset": OPSET_TF2ONNX, "replaced_operators": sorted(prepared.replaced)},
+        options={
+            "opset": OPSET_TF2ONNX,
+            "replaced_operators": sorted(prepared.replaced),
+            "external_data": external,
+        },
     )
 
 
@@ -52,11 +68,14 @@ def names(values: Any) -> list[str]:
     return [value.name for value in values]
 
 
-def _run_tf2onnx(prepared: Prepared) -> Any:
+def _run_tf2onnx(prepared: Prepared, lifted: Lifted | None) -> Any:
     import tensorflow as tf
     import tf2onnx.convert
 
     function = prepared.function
+    if lifted:
+        specs = function.input_signature
+        function = with_weights_as_inputs(prepared.concrete, specs, lifted)
     with _quick_optimizers(), tf.device("/cpu:0"):
         try:
             model, _ = tf2onnx.convert.from_function(
