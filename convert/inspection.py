@@ -209,7 +209,7 @@ def _cases(inputs: Inputs, signature: Signature) -> list[Case]:
     ------
     GivenError : one has other shapes.
     """
-    found = []
+    found: list[Case] = []
     for name, arrays in inputs.cases.items():
         try:
             bind(signature.inputs, arrays, f"case {name!r}, input")
