@@ -9,10 +9,9 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from shipworthy.report.records import Record, format_title
 from shipworthy.report.svg import STYLE, colour, framework_colour
@@ -22,10 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# As many dots as can be told apart; thinned ones are evenly spaced by rank, with both extremes.
-DOTS = 160
-WIDTH_INCHES = 5.0
-CHARACTER_INCHES = 0.073  # of the font at its size, on average
+WIDTH_INCHES = 4.4  # small enough that a phone does not shrink the text much
+CHARACTER_INCHES = 0.077  # of the font at its size, on average
 _SIDES = {"passed": "--ink", "failed": "--bad", "skipped": "--muted"}
 _BOLD = 1.14  # how much wider bold text is
 _TICK_INCHES = 0.55  # what a tick's text takes
@@ -67,7 +64,8 @@ def rows_figure(
     rows = _legend_rows(steps)
     top, bottom = 0.05 + 0.22 * len(rows), 0.5
     left = CHARACTER_INCHES * max(
-        *(len(_shorten(g.heading)) * _BOLD for g in groups), *(len(_shorten(n.label)) for n in lines)
+        *(len(_shorten(group.heading)) * _BOLD for group in groups),
+        *(len(_shorten(line.label)) for line in lines),
     ) + 0.1  # fmt: skip
     right = CHARACTER_INCHES * max(len(line.side) for line in lines) + 0.12
     body = line_inches * (len(lines) + _HEADING * len(groups))
@@ -141,7 +139,7 @@ def _legend_rows(steps: Sequence[str]) -> list[list[tuple[int, str, float]]]:
     rows: list[list[tuple[int, str, float]]] = []
     x = WIDTH_INCHES
     for number, text in enumerate(steps, start=1):
-        wide = 0.3 + CHARACTER_INCHES * 0.92 * len(text)
+        wide = 0.28 + CHARACTER_INCHES * 0.92 * len(text)
         if not rows or x + wide > WIDTH_INCHES:
             rows.append([])
             x = 0.0
@@ -178,7 +176,7 @@ def log_axis(
     label: Callable[[float], str],
     *,
     which: str = "x",
-    inches: float = 3.2,
+    inches: float = 2.2,
 ) -> tuple[float, float]:
     """Make an axis logarithmic around the values; return its ends.
 
@@ -241,64 +239,3 @@ def short(text: str) -> str:
     number, _, unit = text.partition(" ")
     digits = number.rstrip("0").rstrip(".") if "." in number else number
     return "0" if digits == "0" else f"{digits} {unit}".strip()
-
-
-def dots(axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, hue: str, *, size: float = 1.7) -> None:
-    """Draw round dots as one path, a tenth of what as many markers take.
-
-    Parameters
-    ----------
-    size : diameter, points.
-    """
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
-
-    places = np.repeat(np.column_stack([x, y]).astype(float), 2, axis=0)
-    codes = np.tile([Path.MOVETO, Path.LINETO], len(places) // 2)
-    path = Path(places, codes)
-    path.should_simplify = False
-    patch = PathPatch(path, edgecolor=hue, facecolor="none", linewidth=size, capstyle="round",
-                      alpha=0.8, transform=axes.transData)  # fmt: skip
-    axes.add_artist(patch)  # `add_patch` would look for the limits, which are set anyway
-
-
-def hill(
-    axes: Axes,
-    y: float,
-    values: npt.NDArray[np.float64],
-    hue: str,
-    *,
-    log: bool = False,
-    most: int = DOTS,
-) -> None:
-    """Draw a distribution above the line `y` and its values as dots below.
-
-    Parameters
-    ----------
-    values : ascending, on the axis' own scale.
-    most : dots.
-    """
-    places, density = _density(np.log10(values) if log else values)
-    shown = np.convolve(density > 0.002, [1, 1, 1], mode="same") > 0  # flat parts need no points
-    places, density = places[shown], density[shown]
-    axes.fill_between(10**places if log else places, y - 0.04 - 0.42 * density, y - 0.04,
-                      color=hue, alpha=0.4, linewidth=0)  # fmt: skip
-    ranks = np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))
-    golden = (np.arange(len(ranks)) * 0.618034) % 1  # spreads the dots evenly, and always alike
-    dots(axes, values[ranks], y + 0.08 + 0.24 * golden, hue)
-
-
-def _density(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return places and densities up to 1: a histogram smoothed by Silverman's rule."""
-    middle = float(np.subtract(*np.percentile(values, [75, 25]))) / 1.34
-    spread = min(float(np.std(values)), middle) or float(np.std(values))
-    # No finer than a part of the whole range, so that equal values have a width too.
-    finest = max(float(values[-1] - values[0]) / 400, abs(float(values[-1])) * 1e-4, 1e-4)
-    width = max(0.9 * spread * len(values) ** -0.2, finest)
-    low, high = values[0] - 3 * width, values[-1] + 3 * width
-    bins = int(np.clip((high - low) / width * 4, 40, 400))
-    counts, edges = np.histogram(values, bins=bins, range=(low, high))
-    step = edges[1] - edges[0]
-    reach = np.arange(-int(3 * width / step) - 1, int(3 * width / step) + 2) * step
-    smooth = np.convolve(counts, np.exp(-0.5 * (reach / width) ** 2), mode="same")[:bins]
-    return (edges[:-1] + edges[1:]) / 2, smooth / smooth.max()

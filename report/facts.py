@@ -143,6 +143,30 @@ def differences(records: Sequence[tuple[str, Record]]) -> list[tuple[str, str]]:
     return found
 
 
+def compare_environments(
+    first: Sequence[Record], second: Sequence[Record]
+) -> list[tuple[str, str, str]]:
+    """Return what two runs do not share: its name, and the values in the first and the second."""
+    found = []
+    for title, read in _ENVIRONMENT:
+        values = [
+            dict.fromkeys(_value(v) for r in records if (v := read(r)) not in (None, ""))
+            for records in (first, second)
+        ]
+        if values[0].keys() != values[1].keys():
+            a, b = (plain(", ".join(one)) or UNKNOWN for one in values)
+            found.append((title, a, b))
+    runtimes = [
+        {str(r["runtime"]): str(r["runtime_version"]) for r in records if r["runtime_version"]}
+        for records in (first, second)
+    ]
+    return found + [
+        (plain(name), plain(runtimes[0][name]), plain(runtimes[1][name]))
+        for name in sorted(runtimes[0].keys() & runtimes[1].keys())
+        if runtimes[0][name] != runtimes[1][name]
+    ]
+
+
 def describe_time(records: Sequence[Record]) -> str:
     """Return when the newest record was made; empty if no record says."""
     times = [record["started_at"] for record in records if record["started_at"]]
@@ -206,7 +230,11 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _of_machine(name: str) -> Callable[[Record], Any]:
-    return lambda record: (record["machine"] or {}).get(name)
+    def read(record: Record) -> Any:
+        value = (record["machine"] or {}).get(name)
+        return format_bytes(value) if value is not None and name.endswith("_bytes") else value
+
+    return read
 
 
 def _of_build(name: str) -> Callable[[Record], Any]:

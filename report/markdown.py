@@ -7,31 +7,54 @@ from collections.abc import Sequence
 
 from shipworthy.report import facts
 from shipworthy.report.attempts import attempt_lines
-from shipworthy.report.records import Record, cell_name, reason
+from shipworthy.report.records import Record, cell_name, format_title, reason
 from shipworthy.report.rows import describe_setting, fixed_note, headline, make_row, task_title
-from shipworthy.report.units import plain
+from shipworthy.report.scope import Scope
+from shipworthy.report.sections import cold_start, memory, python_cost, scaling, scenarios
+from shipworthy.report.sections.ledger import describe_effect
+from shipworthy.report.sections.section import Table
+from shipworthy.report.units import UNKNOWN, plain
 
 _MARKS = {"passed": "✅ passed", "failed": "❌ failed", "skipped": "⚠️ skipped"}
 _COLUMNS = (
-    ("Framework", "---"), ("Format", "---"), ("Route", "---"), ("Verdict", "---"),
-    ("Error ratio", "--:"), ("Runtime", "---"), ("Size", "--:"), ("p50", "--:"), ("p90", "--:"),
-    ("Cold start", "--:"), ("Peak memory", "--:"), ("{task}", "--:"),
+    "Framework", "Format", "Route", "Verdict", ">Error ratio", "Runtime", ">Size", ">p50", ">p90",
+    ">Cold start", ">Peak memory",
 )  # fmt: skip
+_MEASURED = (
+    ("Cold start", cold_start.tables_of),
+    ("Memory and footprint", memory.tables_of),
+    ("What Python costs", python_cost.tables_of),
+    ("Threads, batches, sustained", scaling.tables_of),
+    ("Scenarios", scenarios.tables_of),
+)
 
 
-def make_markdown(records: Sequence[Record]) -> str:
-    """Return the report in GitHub's Markdown; every text of a record is escaped."""
+def make_markdown(scope: Scope) -> str:
+    """Return the report in GitHub's Markdown; every text of a record is escaped.
+
+    What everybody has to see comes first and is short; the rest is folded. Of several models the
+    measurements are left to each model's own: a comment on GitHub ends at 65,536 characters.
+    """
+    records = scope.records
     parts = [
-        f"# {_escape(records[0]['model'])}: {headline(records)}",
+        f"# {escape(scope.title)}: {headline(records)}",
+        table_lines(_matrix(scope) if scope.whole else _figures(records)),
+        *_failures(scope),
+        *([] if scope.whole else _notes(records)),
+        *([_fold("Every figure", [_figures(m.records) for m in scope])] if scope.whole else []),
+        *(
+            _fold(title, [table for model in scope for table in tables_of(model)])
+            for title, tables_of in ([] if scope.whole else _MEASURED)
+        ),
+        _ledger(scope),
+        _listed("Other routes", _attempts(records)),
+        _listed(
+            "Not the same in all cells",
+            facts.differences([(model.name, r) for model in scope for r in model.records]),
+        ),
+        _listed("Machine", facts.machine_facts(records)),
+        _listed("Versions", facts.version_facts(records)),
         _introduction(records),
-        _table(records),
-        *_failures(records),
-        *_notes(records),
-        _folded("Other routes", _attempts(records)),
-        _folded("Machine", facts.machine_facts(records)),
-        _folded("Versions", facts.version_facts(records)),
-        "Comparisons, plots and every setting are in `report.html`; raw latencies in "
-        "`records.jsonl`.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -44,37 +67,66 @@ def _introduction(records: Sequence[Record]) -> str:
     )
     if setting:
         text += f" Latency is measured at {setting}."
+    text += " Comparisons, plots and every setting are in `report.html`."
     return f"{text} {when}".strip()
 
 
-def _table(records: Sequence[Record]) -> str:
-    lines = [
-        "| "
-        + " | ".join(title for title, _ in _COLUMNS).format(task=_escape(task_title(records)))
-        + " |",
-        "| " + " | ".join(rule for _, rule in _COLUMNS) + " |",
-    ]
+def _figures(records: Sequence[Record]) -> Table:
+    rows = []
     for record in records:
         row = make_row(record)
         task = row.task_original and f"({row.task_original})"
-        cells = (
-            row.framework, row.format, row.route, row.status, row.limit, row.runtime, row.size,
-            row.p50, row.p90, row.cold_start, row.peak, " ".join(filter(None, (row.task, task))),
-        )  # fmt: skip
-        texts = [_MARKS[c] if c == row.status else _escape(c) for c in cells]
-        lines.append("| " + " | ".join(texts) + " |")
-    return "\n".join(lines)
+        rows.append((
+            row.framework, row.format, row.route, _MARKS[row.status], row.limit, row.runtime,
+            row.size, row.p50, row.p90, row.cold_start, row.peak,
+            " ".join(filter(None, (row.task, task))),
+        ))  # fmt: skip
+    return Table(str(records[0]["model"]), (*_COLUMNS, f">{task_title(records)}"), rows)
 
 
-def _failures(records: Sequence[Record]) -> list[str]:
+def _matrix(scope: Scope) -> Table:
+    """Return a row for each model and framework: verdict and median in each format."""
+    formats = list(dict.fromkeys(str(r["format"]) for r in scope.records))
+    rows = []
+    for model in scope:
+        for framework in dict.fromkeys(str(r["framework"]) for r in model.records):
+            mine = [r for r in model.records if r["framework"] == framework]
+            rows.append([model.name, framework, *(_entry(mine, name) for name in formats)])
+    return Table("", ("Model", "From", *(f">{format_title(name)}" for name in formats)), rows)
+
+
+def _entry(records: Sequence[Record], format_: str) -> str:
+    rows = [make_row(record) for record in records if record["format"] == format_]
+    texts = [
+        f"{_MARKS[r.status].split()[0]} {r.status if r.p50 == UNKNOWN else r.p50}" for r in rows
+    ]
+    return ", ".join(texts) or UNKNOWN
+
+
+def table_lines(table: Table) -> str:
+    """Return a table in Markdown, its texts escaped."""
+    lines = [
+        [title.removeprefix(">") for title in table.head],
+        ["--:" if title.startswith(">") else "---" for title in table.head],
+        *table.rows,
+    ]
+    return "\n".join(
+        "| " + " | ".join(text if n == 1 else escape(text) for text in line) + " |"
+        for n, line in enumerate(lines)
+    )
+
+
+def _failures(scope: Scope) -> list[str]:
     parts = []
-    for record in records:
-        if record["status"] == "passed":
-            continue
-        text = f"**{_escape(cell_name(record))} {record['status']}:** {_escape(reason(record))}"
-        if record["status"] == "failed" and record["command"]:
-            text += f"\n\n{_fence(plain(record['command']))}"
-        parts.append(text)
+    for model in scope:
+        for record in model.records:
+            if record["status"] == "passed":
+                continue
+            name = f"{model.name} {cell_name(record)}" if scope.whole else cell_name(record)
+            text = f"**{escape(name)} {record['status']}:** {escape(reason(record))}"
+            if record["status"] == "failed" and record["command"] and not scope.whole:
+                text += f"\n\n{_fence(plain(record['command']))}"
+            parts.append(text)
     return parts
 
 
@@ -82,7 +134,7 @@ def _notes(records: Sequence[Record]) -> list[str]:
     lines = []
     for record in records:
         notes = [note for note in (fixed_note(record), *(record["notes"] or [])) if note]
-        lines += [f"- {_escape(cell_name(record))}: {_escape(note)}" for note in notes]
+        lines += [f"- {escape(cell_name(record))}: {escape(note)}" for note in notes]
     return ["\n".join(lines)] if lines else []
 
 
@@ -90,14 +142,37 @@ def _attempts(records: Sequence[Record]) -> facts.Facts:
     return [(cell_name(record), line) for record in records for line in attempt_lines(record)]
 
 
-def _folded(title: str, pairs: facts.Facts) -> str:
+def _ledger(scope: Scope) -> str:
+    if scope.ledger is None:
+        return ""
+    rows = [
+        [str(claim.get("number", "")), claim["claim"], claim["verdict"],
+         describe_effect(claim.get("effect")), str(claim.get("meaning") or "")]
+        for claim in scope.ledger
+    ]  # fmt: skip
+    head = ("#", "Claim", "Verdict", ">Effect", "What it means")
+    return _fold("The ledger of claims", [Table("", head, rows)])
+
+
+def _fold(title: str, tables: Sequence[Table]) -> str:
+    if not tables:
+        return ""
+    # Without the blank lines GitHub shows the tables' source.
+    body = "\n\n".join(
+        f"{escape(table.caption)}\n\n{table_lines(table)}" if table.caption else table_lines(table)
+        for table in tables
+    )
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _listed(title: str, pairs: Sequence[tuple[str, str]]) -> str:
     if not pairs:
         return ""
-    lines = "\n".join(f"- {_escape(name)}: {_escape(value)}" for name, value in pairs)
+    lines = "\n".join(f"- {escape(name)}: {escape(value)}" for name, value in pairs)
     return f"<details><summary>{title}</summary>\n\n{lines}\n\n</details>"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return text that Markdown shows as it is, on one line, and that pings nobody."""
     line = " ".join(plain(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;")

@@ -110,6 +110,16 @@ def _read_record(line: str) -> dict[str, Any]:
         data = json.loads(line, parse_constant=lambda _: None)
     except json.JSONDecodeError as e:
         raise ValueError(f"is not JSON: {e.msg} at column {e.colno}") from e
+    return check_record(data)
+
+
+def check_record(data: Any) -> dict[str, Any]:
+    """Return a record with every known key, checked; what is not known is None.
+
+    Raises
+    ------
+    ValueError : it is no record; the message says what it has or lacks.
+    """
     if not isinstance(data, dict):
         raise ValueError(f"is a JSON {type(data).__name__}; a record is an object")
     if data.get("schema") != SCHEMA:
@@ -175,19 +185,20 @@ _Rule = tuple[str, Callable[[Any], bool]]
 _REQUIRED = ("model", "framework", "format", "status")
 _FIELDS: dict[str, _Rule] = (
     _fields("a whole number of at least 0", _is_count,
-            "schema batch threads size_bytes processes peak_rss_bytes loaded_rss_bytes os_threads")
+            "schema batch threads size_bytes processes peak_rss_bytes loaded_rss_bytes os_threads "
+            "memory_empty_bytes")
     | _fields(f"one of {', '.join(STATUSES)}", STATUSES.__contains__, "status")
     | _fields("a string", _is_text,
               "model framework format route precision device scenario reason yardstick path "
               "sha256 runtime runtime_version command started_at shipworthy")
     | _fields("a number of at least 0", _is_number,
               "error_ratio error_ratio_max threshold threshold_max cpu_per_wall export_seconds")
-    | _fields("true or false", _is_flag, "python_free")
+    | _fields("true or false", _is_flag, "python_free valid")
     | _fields("a list of whole numbers of at least 0", _list_of(_is_count),
-              "latencies_ns cold_starts_ns process_starts_ns loads_ns firsts_ns")
+              "latencies_ns cold_starts_ns process_starts_ns loads_ns firsts_ns process_runs")
     | _fields("a list of strings", _list_of(_is_text),
-              "dynamic_axes mapped_libraries notes warnings")
+              "dynamic_axes mapped_libraries notes warnings invalid_reasons")
     | _fields("a list of objects", _list_of(_is_object), "comparisons attempts")
     | _fields("an object", _is_object,
-              "fixed_axes task_metric tools options machine runner_build")
+              "fixed_axes task_metric tools options machine runner_build measurements timer")
 )  # fmt: skip

@@ -34,9 +34,11 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: selectable, searchable, in the reader's font
     "svg.hashsalt": "shipworthy",  # the same records give the same file
     "text.parse_math": False,  # a name may hold a dollar sign
-    "font.size": 9,
+    "font.size": 9.5,
     "font.family": "DejaVu Sans",  # comes with matplotlib; wider than the page's, so all fits
-    "axes.labelsize": 9,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9.5,
+    "ytick.labelsize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -45,6 +47,8 @@ STYLE: dict[str, Any] = {
     "text.color": _COLOURS["--ink"],
     "xtick.color": _COLOURS["--line"],
     "xtick.labelcolor": _COLOURS["--muted"],
+    "ytick.color": _COLOURS["--line"],
+    "ytick.labelcolor": _COLOURS["--muted"],
     "grid.color": _COLOURS["--line"],
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
@@ -105,15 +109,30 @@ def to_inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def _shrink(svg: str) -> str:
-    """Round coordinates to a tenth of a point, and write a dot as a line of no length."""
+    """Leave out what the page does not need, a good half of what matplotlib writes.
+
+    Coordinates keep a tenth of a point, a dot becomes a line of no length, and identifiers stay
+    only where something refers to them.
+    """
 
     def rounded(match: re.Match[str]) -> str:
-        text = re.sub(r"-?\d+\.\d+", lambda m: _tenths(float(m.group())), match.group(2))
-        text = re.sub(r"M ([-\d.]+ [-\d.]+) \nL \1 \n", r"M\1h0", text)
-        return f' {match.group(1)}="{" ".join(text.split())}"'
+        name, text = match.groups()
+        text = re.sub(r"-?\d+\.\d+", lambda m: _tenths(float(m.group())), text)
+        if name == "d":
+            text = re.sub(r"\s*([MLz])\s*", r"\1", text)
+            text = re.sub(r"M([-\d.]+ [-\d.]+)L\1(?![\d.])", r"M\1h0", text)
+        return f' {name}="{text}"'
 
     svg = re.sub(r'\s(d|x|y|x1|x2|y1|y2|width|height|transform)="([^"]*)"', rounded, svg)
-    return re.sub(r"\n(?=<)", "", svg)
+    svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
+    svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
+    svg = svg.replace(f"font-size: {STYLE['font.size']}px; font-family: var(--font); ", "")
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m.group() if m.group(1) in used else "", svg)
+    svg = re.sub(r'<path d="[^"]*" style="fill: none"/>', "", svg)  # empty backgrounds
+    for _ in range(3):
+        svg = re.sub(r"<(g|defs)></\1>|<g/>", "", svg)
+    return svg
 
 
 def _tenths(value: float) -> str:

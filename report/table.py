@@ -56,15 +56,43 @@ def _print_rows(rows: Sequence[Row], console: Console) -> None:
     full, compact = _table(rows, _COLUMNS, console), _table(rows, _COLUMNS[2:], console)
     # To a file nothing is wrapped, and rich's guess of 80 columns means nothing.
     for table in (full, compact):
-        width = _width(table, console)
+        width = natural_width(table, console)
         if not console.is_terminal or width <= console.width:
-            _print(console, table, width=width)
+            print_wide(console, table, width=width)
             return
     if console.width >= _TWO_LINE_WIDTH:
-        _print(console, _two_line_table(rows, console))
+        print_wide(console, _two_line_table(rows, console))
         return
     for row in rows:
         _print_block(row, console)
+
+
+def print_overview(models: Sequence[Sequence[Record]], console: Console, folder: str = "") -> None:
+    """Print a line for each model, a line for each cell that does not pass, then the verdict.
+
+    Parameters
+    ----------
+    folder : the folder of the models' folders, for the command that explains a cell.
+    """
+    wide = max(len(plain(records[0]["model"])) for records in models)
+    for records in models:
+        passed = all(record["status"] == "passed" for record in records)
+        style = "green" if passed else "bold red"
+        name = plain(records[0]["model"])
+        line = Text.assemble(f"{name:<{wide}}  ", (headline(records), style))
+        print_wide(console, line, wrap=console.is_terminal)
+        for record in records:
+            if record["status"] != "passed":
+                told = f"  {record['status']} {plain(cell_name(record))}: {plain(reason(record))}"
+                print_wide(console, _text(told, console), wrap=console.is_terminal)
+    console.print()
+    every = [record for records in models for record in records]
+    passed = all(record["status"] == "passed" for record in every)
+    told = f"{len(models)} model{'' if len(models) == 1 else 's'}. {headline(every)}"
+    if not passed and folder:
+        told += f" Why: shipworthy explain {folder}/MODEL/FRAMEWORK/FORMAT"
+    verdict = Text(told, style="bold green" if passed else "bold red")
+    print_wide(console, verdict, wrap=console.is_terminal)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[_Column], console: Console) -> Table:
@@ -101,7 +129,7 @@ def _two_line_table(rows: Sequence[Row], console: Console) -> Table:
 
 
 def _print_block(row: Row, console: Console) -> None:
-    _print(console, Text.assemble((row.route, "bold"), "  ", _verdict(row)))
+    print_wide(console, Text.assemble((row.route, "bold"), "  ", _verdict(row)))
     known = [
         (f"{label} {value}").strip()
         for label, value in (
@@ -116,7 +144,7 @@ def _print_block(row: Row, console: Console) -> None:
         if value != UNKNOWN
     ]
     for line in _fill(known, console.width - 2):
-        _print(console, _text(f"  {line}", console))
+        print_wide(console, _text(f"  {line}", console))
 
 
 def _print_footer(records: Sequence[Record], console: Console, out: str) -> None:
@@ -126,22 +154,22 @@ def _print_footer(records: Sequence[Record], console: Console, out: str) -> None
         if record["status"] != "passed":
             style = _STYLES[record["status"]]
             line = Text.assemble((record["status"], style), f" {name}: {plain(reason(record))}")
-            _print(console, line, wrap=console.is_terminal)
+            print_wide(console, line, wrap=console.is_terminal)
             if record["status"] == "failed" and out:
                 cell = f"{out}/{record['framework']}/{record['format']}"
                 told = f"  explain: {shlex.join(['shipworthy', 'explain', plain(cell)])}"
-                _print(console, _text(told, console), wrap=False)
+                print_wide(console, _text(told, console), wrap=False)
             if record["status"] == "failed" and record["command"]:
                 # Never wrapped, so that it can be copied.
                 command = " ".join(plain(record["command"]).split())
-                _print(console, _text(f"  reproduce: {command}", console), wrap=False)
+                print_wide(console, _text(f"  reproduce: {command}", console), wrap=False)
         elif note := fixed_note(record):
-            _print(console, _text(f"note {name}: {note}", console), wrap=console.is_terminal)
+            print_wide(console, _text(f"note {name}: {note}", console), wrap=console.is_terminal)
     setting = describe_setting(records)
     timed = f" Latency at {setting}." if setting else ""
     passed = all(record["status"] == "passed" for record in records)
     verdict = Text(headline(records), style="bold green" if passed else "bold red")
-    _print(console, Text.assemble(verdict, timed), wrap=console.is_terminal)
+    print_wide(console, Text.assemble(verdict, timed), wrap=console.is_terminal)
 
 
 def _new_table() -> Table:
@@ -168,13 +196,15 @@ def _fill(parts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _width(table: Table, console: Console) -> int:
+def natural_width(table: Table, console: Console) -> int:
+    """Return how wide a table is when nothing in it is wrapped."""
     return Measurement.get(console, console.options.update(max_width=1000), table).maximum
 
 
-def _print(
+def print_wide(
     console: Console, what: Table | Text, *, width: int | None = None, wrap: bool = True
 ) -> None:
+    """Print what may be wider than the console believes it is, such as a table into a pipe."""
     if width is None or width <= console.width:
         console.print(what, soft_wrap=not wrap, highlight=False)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,19 +37,38 @@ def ask(
     ------
     RunnerError : the runner failed.
     """
-    inputs, outputs = artifact.native_names["inputs"], artifact.native_names["outputs"]
+    inputs = {case.name: reference.input_paths(case.name) for case in cases}
+    return answer(artifact, inputs, runner, private, threads, timeout, timing)
+
+
+def answer(
+    artifact: Artifact,
+    inputs: Mapping[str, Mapping[str, Path]],
+    runner: Runner,
+    private: Path,
+    threads: int,
+    timeout: float,
+    timing: Timing | None,
+) -> tuple[Run, Answers]:
+    """Run an artifact on files; as `ask`.
+
+    Parameters
+    ----------
+    inputs : by case and canonical name.
+    """
+    native, outputs = artifact.native_names["inputs"], artifact.native_names["outputs"]
     # Numbered, because names come from files that anyone may have written.
     answered = {
-        case.name: {k: private / f"{c}-{o}.npy" for o, k in enumerate(outputs)}
-        for c, case in enumerate(cases)
+        case: {k: private / f"{c}-{o}.npy" for o, k in enumerate(outputs)}
+        for c, case in enumerate(inputs)
     }
     files = [
         CaseFiles(
-            case.name,
-            {inputs[k]: path.resolve() for k, path in reference.input_paths(case.name).items()},
-            {outputs[k]: path for k, path in answered[case.name].items()},
+            case,
+            {native[k]: path.resolve() for k, path in paths.items()},
+            {outputs[k]: path for k, path in answered[case].items()},
         )
-        for case in cases
+        for case, paths in inputs.items()
     ]
     result = run(
         runner,

@@ -9,60 +9,26 @@ from __future__ import annotations
 import json
 import random
 import statistics
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shipworthy.convert.artifact import Artifact, read_artifact, write_json
-from shipworthy.convert.cases import batch_axis
-from shipworthy.convert.read_reference import Reference, read_reference
-from shipworthy.convert.routes import FORMATS
-from shipworthy.models.atomic import WORK_PREFIX
+from shipworthy.convert.artifact import read_artifact, write_text
 from shipworthy.models.cache import hash_json
-from shipworthy.models.errors import ShipworthyError
-from shipworthy.serve.answers import fits
-from shipworthy.serve.judge import judge_case
+from shipworthy.serve import measurements
+from shipworthy.serve.feed import BenchError as BenchError
+from shipworthy.serve.feed import bench_case as bench_case
 from shipworthy.serve.machine import describe_machine
-from shipworthy.serve.runners import Run, Timing, find
+from shipworthy.serve.measurements import Measurement
+from shipworthy.serve.modes import Settings as Settings
+from shipworthy.serve.modes import minimum
+from shipworthy.serve.trial import Proven, Trial, run_trial
+from shipworthy.serve.validity import check_clock, check_conditions, check_load, median
 
 BENCHMARK = "benchmark.json"
-
-
-class BenchError(ShipworthyError):
-    """A cell could not be measured; the message says why."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a benchmark is made.
-
-    Parameters
-    ----------
-    threads : threads of the runtime.
-    batch : rows of the timed case.
-    processes : fresh processes a cell; each gives one cold start.
-    warmup : runs before the timed loop of each process.
-    min_runs, max_runs : timed runs of each process.
-    min_ns, max_ns : duration of the timed loop of each process, nanoseconds.
-    seed : of the order in which the cells take turns.
-    """
-
-    threads: int = 1
-    batch: int = 1
-    processes: int = 5
-    warmup: int = 20
-    min_runs: int = 140
-    max_runs: int = 20_000
-    min_ns: int = 300_000_000
-    max_ns: int = 10_000_000_000
-    seed: int = 0
-
-    def timing(self, case: str) -> Timing:
-        """Return the part of the settings that a runner takes."""
-        return Timing(case, self.warmup, self.min_runs, self.max_runs, self.min_ns, self.max_ns)
+SCHEMA = 2
 
 
 def schedule(cells: Sequence[str], processes: int, seed: int) -> list[str]:
@@ -102,60 +68,74 @@ class Subject:
         kept = read_benchmark(self.folder, self.verdict)
         return kept is not None and bool(kept["runs"]) and kept["key"] == self._key(settings)
 
-    def measure(self, settings: Settings, timeout: float) -> Run:
+    def measure(self, settings: Settings, timeout: float) -> Proven:
         """Run one fresh process and prove what it timed.
 
         Raises
         ------
         ShipworthyError : the runner failed, or the outputs of the timed runs are wrong.
         """
-        artifact = read_artifact(self.folder)
-        reference = read_reference(self.out / self.cell[0] / "reference")
-        runner = find(FORMATS[artifact.format].runtime)
-        case = bench_case(reference, artifact, settings.batch)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=WORK_PREFIX) as private:
-            run, comparisons = judge_case(
-                artifact,
-                reference,
-                runner,
-                case,
-                Path(private),
-                threads=settings.threads,
-                timing=settings.timing(case),
-                timeout=timeout,
-            )
-        wrong = [c for c in comparisons if not c.passed]
-        if wrong or not comparisons:
-            told = wrong[0].detail if wrong else "nothing was compared"
-            raise BenchError(f"the timed runs gave wrong outputs: {told}")
-        if not run.python_free:
-            raise BenchError(f"{runner.path.name} has Python in its process")
-        return run
+        return self.run(Trial(settings.timing(), settings.threads, settings.batch), timeout)
 
-    def write(self, runs: Sequence[Run], settings: Settings, started: datetime) -> None:
-        """Keep every latency of every process beside the artifact."""
-        self._write(settings, started, [asdict(run) for run in runs], None)
+    def run(self, trial: Trial, timeout: float) -> Proven:
+        """Run one fresh process of any trial; as `measure`."""
+        return run_trial(self.out, self.cell[0], self.folder, trial, timeout)
+
+    def write(
+        self,
+        proven: Sequence[Proven],
+        settings: Settings,
+        started: datetime,
+        empty_starts_ns: Sequence[int] = (),
+    ) -> None:
+        """Keep every latency of every process, and what else these processes tell.
+
+        Parameters
+        ----------
+        empty_starts_ns : see `shipworthy.serve.empty_start`.
+        """
+        runs = [one.run for one in proven]
+        reasons = check_benchmark(proven, settings)
+        self._write(
+            settings,
+            started,
+            {
+                "valid": not reasons,
+                "invalid_reasons": reasons,
+                "conditions": [asdict(one.conditions) for one in proven],
+                "reason": None,
+                "runs": [vars(run) for run in runs],
+            },
+        )
+        conditions = [one.conditions for one in proven]
+        quiet = check_conditions(conditions)
+        artifact_bytes = read_artifact(self.folder).size_bytes
+        loops = [run.bench for run in runs if run.bench]
+        for kind, data, why in (
+            ("single_stream", measurements.load(loops, settings.batch), reasons),
+            ("cold_start", measurements.cold_start(runs, empty_starts_ns), quiet),
+            ("memory", measurements.memory(runs), []),
+            ("footprint", measurements.footprint(runs[-1], artifact_bytes), []),
+        ):
+            one = Measurement(kind, settings.mode, data, why, asdict(settings), conditions)
+            one.write(self.folder, self.verdict, started)
 
     def write_failure(self, settings: Settings, reason: str) -> None:
         """Keep why the cell could not be measured."""
-        self._write(settings, datetime.now(UTC), [], reason)
+        self._write(settings, datetime.now(UTC), {"reason": reason, "runs": []})
 
-    def _write(
-        self, settings: Settings, started: datetime, runs: list[Any], reason: str | None
-    ) -> None:
-        write_json(
-            self.folder / BENCHMARK,
-            {
-                "schema": 1,
-                "verdict": self.verdict,
-                "key": self._key(settings),
-                "started_at": started.astimezone(UTC).isoformat(timespec="seconds"),
-                "settings": asdict(settings),
-                "machine": describe_machine(),
-                "reason": reason,
-                "runs": runs,
-            },
-        )
+    def _write(self, settings: Settings, started: datetime, found: Mapping[str, Any]) -> None:
+        data = {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "key": self._key(settings),
+            "started_at": started.astimezone(UTC).isoformat(timespec="seconds"),
+            "settings": asdict(settings),
+            "machine": describe_machine(),
+            **found,
+        }
+        # Tens of thousands of latencies: on one line, which is written ten times as fast.
+        write_text(self.folder / BENCHMARK, json.dumps(data, allow_nan=False) + "\n")
 
     def _key(self, settings: Settings) -> str:
         machine = describe_machine()
@@ -163,22 +143,21 @@ class Subject:
         return hash_json([self.verdict, asdict(settings), lasting])
 
 
-def bench_case(reference: Reference, artifact: Artifact, batch: int) -> str:
-    """Return the first case of that batch size that the artifact can run.
-
-    Any such case where the model has no batch axis.
-
-    Raises
-    ------
-    BenchError : no case has that size.
-    """
-    axis = batch_axis(reference.signature)
-    cases = [case for case in reference.cases if fits(case, artifact)]
-    for case in cases:
-        if not isinstance(axis, str) or case.sizes[axis] == batch:
-            return case.name
-    sizes = sorted({case.sizes[axis] for case in cases}) if isinstance(axis, str) else []
-    raise BenchError(f"no case has batch {batch}; there are {', '.join(map(str, sizes)) or 'none'}")
+def check_benchmark(proven: Sequence[Proven], settings: Settings) -> list[str]:
+    """Return why the processes of a benchmark may not be relied on; nothing if they may."""
+    loops = [one.run.bench for one in proven if one.run.bench]
+    latencies = [ns for loop in loops for ns in loop["latencies_ns"]]
+    return [
+        *check_load(
+            "single_stream",
+            minimum(settings.mode, "single_stream"),
+            queries=sum(loop["queries"] for loop in loops),
+            kept=len(latencies),
+            duration_ns=sum(loop["wall_ns"] for loop in loops),
+        ),
+        *check_clock([one.run.timer for one in proven], median(latencies)),
+        *check_conditions([one.conditions for one in proven]),
+    ]
 
 
 def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
@@ -186,7 +165,7 @@ def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
     try:
         data = json.loads((cell / BENCHMARK).read_text())
         known = (
-            data["schema"] == 1
+            data["schema"] == SCHEMA
             and data["verdict"] == verdict
             and bool(data["runs"] or data["reason"])
             and {"key", "started_at", "settings", "machine"} <= data.keys()
@@ -210,7 +189,7 @@ def p50_ns(runs: Sequence[Mapping[str, Any]]) -> float:
     return float(statistics.median(ns for run in runs for ns in run["bench"]["latencies_ns"]))
 
 
-def told(runs: Sequence[Run]) -> str:
+def told(proven: Sequence[Proven]) -> str:
     """Return one line about a finished benchmark."""
-    latencies = [ns for run in runs for ns in (run.bench or {})["latencies_ns"]]
+    latencies = [ns for one in proven for ns in one.latencies_ns]
     return f"p50 {statistics.median(latencies) / 1000:.1f} us over {len(latencies)} runs"

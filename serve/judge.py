@@ -31,9 +31,9 @@ from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.cache import hash_json, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.answers import Answers, ask, fits
-from shipworthy.serve.compare import Comparison, Validation, compare, compare_case
+from shipworthy.serve.compare import Comparison, Validation, compare
 from shipworthy.serve.readback import check_signature
-from shipworthy.serve.runners import Run, Runner, RunnerError, Timing, find
+from shipworthy.serve.runners import Runner, RunnerError, find
 
 VALIDATION = "validation.json"
 
@@ -167,35 +167,6 @@ def check_place(artifact: Artifact, reference: Reference, cell: tuple[str, str])
             f"not belong to the reference of {reference.model!r} in {reference.framework}; "
             "export again"
         )
-
-
-def judge_case(
-    artifact: Artifact,
-    reference: Reference,
-    runner: Runner,
-    case: str,
-    private: Path,
-    *,
-    threads: int,
-    timing: Timing,
-    timeout: float,
-) -> tuple[Run, list[Comparison]]:
-    """Run and time one case, and compare the outputs of the last timed run.
-
-    Raises
-    ------
-    RunnerError : the runner failed.
-    """
-    cases = [reference.case(case)]
-    result, answers = ask(artifact, reference, runner, cases, private, threads, timeout, timing)
-    comparisons = compare_case(
-        reference.signature,
-        reference.expected(case),
-        answers[case],
-        reference.noise,
-        reference.yardstick,
-    )
-    return result, comparisons
 
 
 def read_validation(cell: Path) -> Verdict | None:

@@ -25,10 +25,11 @@ from shipworthy.models.subject import Subject
 from shipworthy.models.training import TrainingError
 from shipworthy.serve import bench
 from shipworthy.serve.contest import CellError, Contest, judge, judged, original
+from shipworthy.serve.empty_start import measure_empty_start
 from shipworthy.serve.folder import Cell, has_artifact, has_manifest
 from shipworthy.serve.judge import judge_cell
-from shipworthy.serve.runners import Run
 from shipworthy.serve.steps import Event, Step, run_steps
+from shipworthy.serve.trial import Proven
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,13 @@ def _measure(
     todo: dict[str, bench.Subject], settings: bench.Settings, timeout: float
 ) -> Iterator[Event]:
     started_at = datetime.now(UTC)
-    runs: dict[str, list[Run]] = {name: [] for name in todo}
+    runs: dict[str, list[Proven]] = {name: [] for name in todo}
+    empty_starts_ns: list[int] = []
     for name in bench.schedule(list(todo), settings.processes, settings.seed):
         if name not in todo:
             continue
+        if len(runs[name]) == len(empty_starts_ns):  # once a round
+            empty_starts_ns.append(measure_empty_start())
         if not runs[name]:
             yield Event(name, "started")
         subject = todo[name]
@@ -169,7 +173,7 @@ def _measure(
             yield Event(name, "failed", e)
             continue
         if len(runs[name]) == settings.processes:
-            subject.write(runs[name], settings, started_at)
+            subject.write(runs[name], settings, started_at, empty_starts_ns)
             yield Event(name, "done", bench.told(runs[name]))
 
 

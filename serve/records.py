@@ -27,6 +27,7 @@ from shipworthy.serve.bench import p50_ns, read_benchmark
 from shipworthy.serve.comparison import POOLED, Comparison
 from shipworthy.serve.folder import Asked, Cell, asked
 from shipworthy.serve.judge import Verdict, check_place, read_validation
+from shipworthy.serve.measurements import read_measurements
 
 RECORDS = "records.jsonl"
 
@@ -97,6 +98,7 @@ def _record(out: Path, wanted: Asked, cell: Cell) -> Record:
     if artifact.weights_sha256 != reference.weights_sha256:
         told = "it was exported from other weights than the reference has now"
         return record | _failed(told, _again(model, out))
+    record["measurements"] = read_measurements(folder, verdict.key)
     benchmark = read_benchmark(folder, verdict.key)
     if benchmark is None:
         return record
@@ -236,11 +238,17 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "started_at": benchmark["started_at"],
         "machine": benchmark["machine"],
         "settings": benchmark["settings"],
+        "mode": benchmark["settings"]["mode"],
+        "valid": benchmark["valid"],
+        "invalid_reasons": benchmark["invalid_reasons"],
+        "conditions": benchmark["conditions"],
+        "timer": {name: max(run["timer"][name] for run in runs) for name in runs[0]["timer"]},
         "runtime_settings": runs[0]["settings"],
         "batch": benchmark["settings"]["batch"],
         "threads": benchmark["settings"]["threads"],
         "processes": len(runs),
         "latencies_ns": [ns for loop in loops for ns in loop["latencies_ns"]],
+        "process_runs": [len(loop["latencies_ns"]) for loop in loops],
         "cpu_per_wall": round(
             sum(loop["cpu_ns"] for loop in loops) / sum(loop["wall_ns"] for loop in loops), 3
         ),
@@ -249,6 +257,7 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "loads_ns": [run["load_ns"] for run in runs],
         "firsts_ns": [run["first_ns"] for run in runs],
         "peak_rss_bytes": int(statistics.median(run["peak_rss_bytes"] for run in runs)),
+        "memory_empty_bytes": int(statistics.median(run["empty_rss_bytes"] for run in runs)),
         "loaded_rss_bytes": int(statistics.median(run["loaded_rss_bytes"] for run in runs)),
         "os_threads": max(run["os_threads"] for run in runs),
         "python_free": all(run["python_free"] for run in runs),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shipworthy.convert.routes import FORMATS, find_routes, parse_route
+from shipworthy.models.spec import FRAMEWORKS
+
 BIN = Path(sys.executable).parent / "shipworthy"
 
 
@@ -100,10 +103,9 @@ def test_a_reader_that_goes_away_is_no_error():
         assert "Traceback" not in process.stderr.read()
 
 
-def test_a_hop_from_onnx_begins_where_it_is_told():
-    from shipworthy.cli.hop import _route
-
-    assert str(_route("onnx", "torchscript", "onnx")) == "onnx>onnx>torchscript"
-    assert str(_route("onnx", "torchscript", "tensorflow")) == (
-        "tensorflow>saved_model>onnx>torchscript"
-    )
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_hop_is_named_by_the_route_that_leads_to_it(framework, format_):
+    kind = "onnx" if framework == "onnx" else "module"
+    for route in find_routes(framework, format_, kind):
+        assert parse_route(str(route)) == route

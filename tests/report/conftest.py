@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,9 @@ def make_record(
         },
         "runner_build": {"compiler": "g++ 12.2.0", "flags": "-O2", "standard": "c++20"},
         "started_at": "2001-02-03T04:05:06Z", "shipworthy": "0.0.1",
+        "process_runs": [240] * 5, "valid": True, "invalid_reasons": [], "mode": "quick",
+        "memory_empty_bytes": rss, "timer": {"resolution_ns": 1, "overhead_ns": 20},
+        "measurements": {},
     }  # fmt: skip
     assert set(changes) <= set(record), f"unknown keys {set(changes) - set(record)}"
     return record | changes
@@ -92,7 +97,8 @@ def make_failed(framework: str, format_: str, reason: str, **changes: Any) -> di
             "comparisons", "dynamic_axes", "fixed_axes", "task_metric", "path", "size_bytes",
             "sha256", "runtime", "runtime_version", "processes", "peak_rss_bytes",
             "loaded_rss_bytes", "os_threads", "cpu_per_wall", "python_free", "mapped_libraries",
-            "runner_build", *UNKNOWN_WHEN_UNTIMED,
+            "runner_build", "process_runs", "valid", "invalid_reasons", "mode",
+            "memory_empty_bytes", "timer", "measurements", *UNKNOWN_WHEN_UNTIMED,
         )
     )  # fmt: skip
     failed = {"status": "failed", "reason": reason}
@@ -155,3 +161,86 @@ def mixed() -> list[dict[str, Any]]:
 @pytest.fixture
 def write() -> Callable[[Path, list[dict[str, Any]]], Path]:
     return write_records
+
+
+def load_beside(name: str) -> Any:
+    """Return a module of this folder, which is no package."""
+    path = Path(__file__).parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"report_{name}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+LEDGER = [
+    {"number": 1, "slug": "no-python", "claim": "No Python at deployment", "verdict": "REFUTED",
+     "measurable": "the files that the process maps", "rule": "none is Python's",
+     "effect": {"value": 1.03, "low": 0.99, "high": 1.08, "unit": "ratio"},
+     "evidence": [{"title": "languages", "path": "evidence/languages.json"}],
+     "meaning": "Either framework ships without it.", "reasons": []},
+    {"number": 3, "slug": "web", "claim": "More useful on the web", "verdict": "NOT TESTED",
+     "measurable": "", "rule": "", "effect": None, "evidence": [], "meaning": "Nothing is known.",
+     "reasons": ["there is no browser runtime"]},
+]  # fmt: skip
+
+
+def make_zoo(folder: Path, count: int = 3) -> Path:
+    """Write models' folders with every measurement, a failure in the second, and a ledger."""
+    measure = load_beside("make_measurements").make_measurements
+    for number in range(count):
+        name = f"model{number}"
+        records = make_mixed() if number == 1 else make_eight()
+        for record in records:
+            record |= {"model": name}
+            if record["status"] == "passed":
+                record |= {"measurements": measure(record)}
+        (folder / name).mkdir(parents=True)
+        write_records(folder / name, records)
+        cells = [[record["framework"], record["format"]] for record in records]
+        asked = {"schema": 1, "model": name, "cells": cells, "threads": 1, "origin": "zoo"}
+        (folder / name / "cells.json").write_text(json.dumps(asked))
+    (folder / "claims").mkdir()
+    (folder / "claims" / "claims.json").write_text(json.dumps(LEDGER))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three models' folders; nobody writes reports into it."""
+    return make_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture(scope="session")
+def pages_of_zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The pages of a zoo and of one of its models."""
+    from shipworthy.report.write import write_reports, write_zoo
+
+    folder = make_zoo(tmp_path_factory.mktemp("pages"))
+    write_reports(folder / "model0")
+    write_zoo(folder)
+    return {"one": folder / "model0" / "report.html", "all": folder / "report.html"}
+
+
+@pytest.fixture
+def measured() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Add every measurement to a record."""
+    measure = load_beside("make_measurements").make_measurements
+    return lambda record: record | {"measurements": measure(record)}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Callable[[], Any]:
+    """Starts a headless browser; the test is skipped where none is installed."""
+    driver = load_beside("chromium")
+    path = driver.find()
+    if path is None:
+        pytest.skip(f"no Chromium is installed; looked for {', '.join(driver.NAMES)}")
+    return lambda: driver.Chromium(path)
+
+
+@pytest.fixture
+def zoo_of() -> Callable[[Path, int], Path]:
+    return make_zoo

@@ -3,6 +3,8 @@
 from shipworthy.report.attempts import attempt_lines
 from shipworthy.report.html import make_html
 from shipworthy.report.markdown import make_markdown
+from shipworthy.report.records import normalise
+from shipworthy.report.scope import of_one
 from shipworthy.report.summary import check_summary, make_summary
 
 LOST = [
@@ -23,13 +25,13 @@ def test_a_line_a_route(record):
 
 
 def test_the_reports_tell_them_escaped(record):
-    records = [record(attempts=LOST)]
-    page, text = make_html(records), make_markdown(records)
+    scope = of_one([normalise(record(attempts=LOST))], "out/toycnn")
+    page, text = make_html(scope), make_markdown(scope)
     assert "batch fixed at 1" in page
     assert "&lt;b&gt;operator" in page
     assert "Other routes" in text
     assert "&lt;b>operator" in text
-    assert "Other routes" not in make_markdown([record()])
+    assert "Other routes" not in make_markdown(of_one([normalise(record())], "out/toycnn"))
 
 
 def test_the_summary_has_them(record):

@@ -9,8 +9,9 @@ import pytest
 
 from shipworthy.report.html import make_html
 from shipworthy.report.markdown import make_markdown
-from shipworthy.report.plots import draw_plots
-from shipworthy.report.records import RecordsError
+from shipworthy.report.records import RecordsError, normalise
+from shipworthy.report.scope import of_one
+from shipworthy.report.sections import cold_start, latency, memory, tradeoff
 from shipworthy.report.write import write_reports
 
 pytestmark = pytest.mark.matrix  # drawing takes seconds
@@ -53,6 +54,20 @@ class Page(HTMLParser):
         return text in " ".join(" ".join(self.text).split())
 
 
+def page_of(records):
+    return make_html(of_one([normalise(r) for r in records], "out/toycnn"))
+
+
+def markdown_of(records):
+    return make_markdown(of_one([normalise(r) for r in records], "out/toycnn"))
+
+
+def figures_of(records):
+    scope = of_one([normalise(r) for r in records], "out/toycnn")
+    makers = (latency.make, tradeoff.make, cold_start.make, memory.make)
+    return {figure.name: figure for make in makers for figure in make(scope).figures}
+
+
 @pytest.fixture(scope="module")
 def pages():
     """Pages by the records they show; drawing is slow, so each is drawn once."""
@@ -61,20 +76,19 @@ def pages():
     def get(records):
         key = json.dumps(records)
         if key not in known:
-            known[key] = make_html(records)
+            known[key] = page_of(records)
         return known[key]
 
     return get
 
 
-def test_the_three_reports_are_written_and_the_records_left_alone(tmp_path, eight, write):
+def test_the_reports_are_written_and_the_records_left_alone(tmp_path, eight, write):
     write(tmp_path, eight)
     before = (tmp_path / "records.jsonl").read_bytes()
     paths = write_reports(tmp_path)
-    assert [path.name for path in paths] == ["summary.json", "report.md", "report.html"]
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "records.jsonl", "summary.json", "report.md", "report.html",
-    }  # fmt: skip
+    names = ["summary.json", "report.md", "report.html", "report.json", "report.csv"]
+    assert [path.name for path in paths] == names
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "records.jsonl", "tensorboard"}
     assert (tmp_path / "records.jsonl").read_bytes() == before
     assert len(json.loads(paths[0].read_text())["cells"]) == 8
     assert paths[2].stat().st_size < 3_000_000
@@ -115,7 +129,9 @@ def test_the_page_is_sound(pages, mixed):
     levels = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     plots = [(tag, name) for tag, name, _ in page.attributes if tag == "svg"]
-    assert plots.count(("svg", "aria-label")) == plots.count(("svg", "role")) == 6
+    # Two each of latency, error and memory, and the cold start.
+    assert plots.count(("svg", "aria-label")) == plots.count(("svg", "role")) == 7
+    assert page.tags.count("figure") == page.text.count("Figures as a table") == 7
 
 
 def test_every_cell_is_told_with_its_figures(pages, eight):
@@ -143,27 +159,27 @@ def test_failures_are_open_and_told_with_reason_and_command(pages, mixed):
     assert page.says("the hop's process was killed by signal 9")
     assert page.says("2,944 > 4.10")
     assert page.says("the LibTorch runner is not built")
-    opened = [tag for tag, name, _ in page.attributes if name == "open"]
-    assert opened == ["details", "details"]
+    assert re.findall(r'<details id="(cell-\d)" open>', pages(mixed)) == ["cell-4", "cell-6"]
 
 
 def test_plots_take_their_colours_from_the_page_and_keep_text_as_text(mixed):
-    plots = draw_plots(mixed)
-    assert [plot.name for plot in plots] == [
-        "latency", "spread", "error", "cold-start", "size", "memory",
+    figures = figures_of(mixed)
+    assert list(figures) == [
+        "latency-0", "spread-0", "tradeoff-0", "error-0", "cold-start-0", "memory-0", "footprint-0",
     ]  # fmt: skip
-    for plot in plots:
-        assert not re.search(r"(?:fill|stroke): ?#[0-9a-f]{3,6}", plot.svg), plot.name
-        assert "var(--pytorch)" in plot.svg or plot.name == "cold-start"
-        assert "TorchScript</text>" in plot.svg
-        assert "<style" not in plot.svg
-    assert draw_plots(mixed) == plots
+    for name, figure in figures.items():
+        assert not re.search(r"(?:fill|stroke): ?#[0-9a-f]{3,6}", figure.svg), name
+        assert "var(--pytorch)" in figure.svg
+        assert "TorchScript</text>" in figure.svg
+        assert "<style" not in figure.svg
+        assert len({len(row) for row in (figure.table.head, *figure.table.rows)}) == 1
+    assert figures_of(mixed) == figures
 
 
 def test_plots_of_what_was_not_measured_are_left_out(record, failed):
     untimed = record(latencies_ns=[], cold_starts_ns=[], peak_rss_bytes=None, loaded_rss_bytes=None)
-    assert [plot.name for plot in draw_plots([untimed])] == ["error", "size"]
-    assert draw_plots([failed("pytorch", "onnx", "it crashed")]) == []
+    assert list(figures_of([untimed])) == ["error-0", "footprint-0"]
+    assert figures_of([failed("pytorch", "onnx", "it crashed")]) == {}
 
 
 def test_any_latencies_can_be_drawn(record):
@@ -172,22 +188,23 @@ def test_any_latencies_can_be_drawn(record):
         [7] * 900 + [8] * 100,
     )  # fmt: skip
     records = [record(latencies_ns=found, batch=n) for n, found in enumerate(strange)]
-    plots = {plot.name: plot.svg for plot in draw_plots(records)}
-    assert "nan" not in plots["latency"]
-    assert "nan" not in plots["spread"]
-    assert "7 ns / 8 ns</text>" not in plots["latency"]
-    assert "7 ns / 7 ns</text>" in plots["latency"]
-    assert "up to +179,900 %</text>" in plots["spread"]
+    plots = {name: figure.svg for name, figure in figures_of(records).items()}
+    assert "nan" not in plots["latency-0"]
+    assert "nan" not in plots["spread-0"]
+    assert "7 ns / 8 ns</text>" not in plots["latency-0"]
+    assert "7 ns / 7 ns</text>" in plots["latency-0"]
+    assert "up to +179,900 %</text>" in plots["spread-0"]
 
 
 def test_an_exact_export_can_be_drawn(record):
-    plots = {plot.name: plot for plot in draw_plots([record(error_ratio=0.0, threshold=None)])}
-    assert "0.00</text>" in plots["error"].svg
+    figures = figures_of([record(error_ratio=0.0, threshold=None)])
+    assert "0.00</text>" in figures["error-0"].svg
+    assert "nan" not in figures["tradeoff-0"].svg
 
 
 def test_a_huge_run_stays_a_small_page(record):
     many = [50_000 + n % 977 for n in range(100_000)]
-    text = make_html([record("pytorch", "onnx", latencies_ns=many)])
+    text = page_of([record("pytorch", "onnx", latencies_ns=many)])
     assert len(text) < 300_000
     assert Page(text).says("100,000 in 5 fresh processes")
 
@@ -201,7 +218,7 @@ def test_hostile_text_is_only_text_on_the_page(failed, record):
         task_metric={"name": HOSTILE, "original": 1.0, "artifact": None}, started_at=HOSTILE,
         comparisons=[{"case": HOSTILE, "output": HOSTILE, "passed": False, "detail": HOSTILE}],
     )  # fmt: skip
-    text = make_html([strange | {"format": HOSTILE}])
+    text = page_of([strange | {"format": HOSTILE}])
     page = Page(text)
     assert "script" not in page.tags
     assert "\x1b" not in text
@@ -211,7 +228,7 @@ def test_hostile_text_is_only_text_on_the_page(failed, record):
 def test_hostile_text_is_only_text_in_markdown(failed):
     fields = ("model", "route", "command", "framework", "format")
     records = [failed("pytorch", "onnx", HOSTILE) | dict.fromkeys(fields, HOSTILE)]
-    text = make_markdown(records)
+    text = markdown_of(records)
     prose = re.sub(r"^(`{3,})\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in prose
     assert "@someone" not in prose
@@ -224,11 +241,11 @@ def test_hostile_text_is_only_text_in_markdown(failed):
 
 
 def test_markdown_tells_every_cell_and_every_failure(mixed):
-    text = make_markdown(mixed)
-    assert text.startswith("# toycnn: 5 of 8 exports pass: 2 failed, 1 skipped.\n")
+    text = markdown_of(mixed)
+    # The table comes first.
+    assert text.startswith("# toycnn: 5 of 8 exports pass: 2 failed, 1 skipped.\n\n| Framework |")
     lines = [line for line in text.splitlines() if line.startswith("| ")]
-    assert len(lines) == 10
-    for line, record in zip(lines[2:], mixed, strict=True):
+    for line, record in zip(lines[2:10], mixed, strict=True):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells[:3] == [record["framework"], record["format"], record["route"]]
         assert cells[3].endswith(record["status"])

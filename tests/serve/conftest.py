@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +24,12 @@ from shipworthy.convert.seal import seal
 from shipworthy.convert.weigh import noise_ratios, weigh
 from shipworthy.models import zoo
 from shipworthy.models.spec import Array, Signature, Source, Task, TensorSpec
-from shipworthy.serve import answers, bench, build, judge, runners
+from shipworthy.serve import answers, build, judge, pipeline, runners, trial
 from shipworthy.serve.bench import Settings, Subject
 from shipworthy.serve.compare import Validation, compare
+from shipworthy.serve.conditions import Conditions
 from shipworthy.serve.judge import VALIDATION, Verdict
+from shipworthy.serve.trial import Proven
 
 SIZES = {"random_b2": 2, "random_b1": 1, "random_b5": 5, "random_b64": 64}
 NAMES = {"inputs": {"x": "x_native:0"}, "outputs": {"y": "y_native:0"}}
@@ -79,17 +81,23 @@ def harness(work: Path) -> Harness:
     return Harness(runners.find("null").path, work)
 
 
-def build_sanitized(folder: Path, sanitizers: str) -> Path:
-    """Build the null runtime's runner under some sanitizers; return the binary."""
-    options = [f"-DSHIPWORTHY_SANITIZE={sanitizers}", "-DSHIPWORTHY_WERROR=ON"]
-    build.configure(folder, ["null"], options)
-    build.ninja_build(folder, ["shipworthy-run-null"])
-    return folder / "bin" / "shipworthy-run-null"
+@pytest.fixture(scope="session")
+def build_sanitized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Build the null runtime's runner under some sanitizers; returns the binary."""
+
+    def build_one(sanitizers: str) -> Path:
+        folder = tmp_path_factory.mktemp("sanitized")
+        options = [f"-DSHIPWORTHY_SANITIZE={sanitizers}", "-DSHIPWORTHY_WERROR=ON"]
+        build.configure(folder, ["null"], options)
+        build.ninja_build(folder, ["shipworthy-run-null"])
+        return folder / "bin" / "shipworthy-run-null"
+
+    return build_one
 
 
 @pytest.fixture(scope="session")
-def sanitized_binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_sanitized(tmp_path_factory.mktemp("sanitized"), "address,undefined")
+def sanitized_binary(build_sanitized: Callable[[str], Path]) -> Path:
+    return build_sanitized("address,undefined")
 
 
 @pytest.fixture
@@ -123,6 +131,21 @@ def make_run(**changes: Any) -> runners.Run:
     }  # fmt: skip
     assert set(changes) <= set(said), f"a run has no {set(changes) - set(said)}"
     return runners.Run(**said | changes)
+
+
+QUIET = Conditions(1.0, 0.0, 0.0, 0.1, 0.1, 3000.0, 3000.0)
+
+
+def make_loop(latencies_ns: Sequence[int], timing: runners.Timing) -> dict[str, Any]:
+    """Return what a runner says of a timed loop that did nothing but these."""
+    cases = [timing.case, *timing.others]
+    wall_ns = sum(latencies_ns)
+    return {
+        "scenario": timing.scenario, "case": cases[0], "cases": cases,
+        "inputs_per_query": timing.inputs, "warmup": timing.warmup,
+        "queries": len(latencies_ns), "unserved": 0, "stride": 1,
+        "latencies_ns": list(latencies_ns), "wall_ns": wall_ns, "cpu_ns": round(0.995 * wall_ns),
+    }  # fmt: skip
 
 
 class Folder:
@@ -273,11 +296,12 @@ class Folder:
         """Write a benchmark of two processes; return the subject it is of."""
         settings = settings or Settings(processes=2)
         subject = Subject(self.out, (framework, format_), verdict)
-        loop = {"case": "random_b1", "warmup": 1, "wall_ns": 2000, "cpu_ns": 1990}
+        timing = replace(settings.timing("random_b1"), warmup=1)
         subject.write(
-            [make_run(bench=loop | {"latencies_ns": [100 + i] * 20}) for i in range(2)],
+            [Proven(make_run(bench=make_loop([100 + i] * 20, timing)), QUIET) for i in range(2)],
             settings,
             datetime(2001, 2, 3, tzinfo=UTC),
+            [400, 500, 600],
         )
         return subject
 
@@ -327,8 +351,7 @@ class FakeRunner:
             "threads": {"requested": threads, "effective": threads},
         }
         if timing is not None:
-            loop = {"case": timing.case, "warmup": timing.warmup, "wall_ns": 9000, "cpu_ns": 8999}
-            said["bench"] = loop | {"latencies_ns": [self.latency_ns] * timing.min_runs}
+            said["bench"] = make_loop([self.latency_ns] * timing.min_runs, timing)
         return make_run(**said | self.facts)
 
 
@@ -393,7 +416,8 @@ def made(tmp_path: Path) -> Folder:
 def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     fake = FakeRunner()
     monkeypatch.setattr(judge, "find", fake.find)
-    monkeypatch.setattr(bench, "find", fake.find)
+    monkeypatch.setattr(trial, "find", fake.find)
+    monkeypatch.setattr(pipeline, "measure_empty_start", lambda: 400)
     monkeypatch.setattr(answers, "run", fake.run)
     return fake
 

@@ -1,0 +1,1 @@
+"""Experiments: what is measured to answer one question, beside the cells of a model."""

@@ -1,0 +1,106 @@
+"""Times PyTorch against TensorFlow, eager against eager and graph against graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shipworthy.serve import contrast
+from shipworthy.serve.experiments import timing
+from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
+from shipworthy.serve.experiments.worker import WAYS, Told, in_turns
+from shipworthy.serve.steps import Event
+
+KINDS = {
+    "eager": ("PyTorch, eager", "TensorFlow, eager"),
+    "graph": ("PyTorch, torch.compile", "TensorFlow, tf.function"),
+}
+CONTROL = ("PyTorch, eager", "PyTorch, eager, again")
+
+
+def _run(context: Context, settings: Settings) -> Progress:
+    comparisons: list[dict[str, Any]] = []
+    unavailable: list[str] = []
+    for model, work, batch in settings["cases"]:
+        case = {"model": model, "work": work, "batch": batch}
+        step = f"{model}, {work.replace('_', ' ')}, batch {batch}"
+        yield Event(step, "started")
+        options = {**case, "seconds": settings["seconds"]}
+        found = context.session(step, partial(_session, options, settings, context.timeout))
+        comparisons += [{**case, **one} for one in found["comparisons"]]
+        unavailable += [f"{step}: {reason}" for reason in found["lost"]]
+        yield Event(step, "done", f"{settings['processes']} processes a way")
+    return Result({"comparisons": comparisons, "unavailable": unavailable})
+
+
+def _session(options: Settings, settings: Settings, timeout: float) -> dict[str, Any]:
+    told, lost = in_turns(tuple(WAYS), options, settings["processes"], timeout)
+    return {"comparisons": list(compare(told)), "lost": list(lost.values())}
+
+
+def compare(told: Mapping[str, list[Told]]) -> Iterator[dict[str, Any]]:
+    """Yield eager against eager and graph against graph, TensorFlow's time over PyTorch's.
+
+    Parameters
+    ----------
+    told : what the processes of each way told; a way that failed is not in it.
+    """
+    latencies = {way: [one["latencies_ns"] for one in runs] for way, runs in told.items()}
+    if not all(way in latencies for way in CONTROL):
+        return
+    control = contrast.control(*(latencies[way] for way in CONTROL))
+    for kind, (first, second) in KINDS.items():
+        if first not in latencies or second not in latencies:
+            continue
+        ratio = contrast.ratio_interval(latencies[first], latencies[second])
+        if ratio.value is None:
+            continue
+        yield {
+            "kind": kind,
+            "ratio": ratio.to_json(),
+            "fit": control.fit,
+            "control": control.to_json(),
+            "ways": {
+                way: {
+                    "latencies_ns": latencies[way],
+                    "first_ns": [one["first_ns"] for one in told[way]],
+                    "versions": told[way][0]["versions"],
+                }
+                for way in (first, second)
+            },
+        }
+
+
+_QUICK = (
+    ("mlp", "inference", 1),
+    ("cnn", "inference", 32),
+    ("mlp", "train_step", 64),
+    ("cnn", "train_step", 32),
+)
+_NORMAL = (
+    *(
+        (model, work, batch)
+        for model in ("mlp", "cnn", "resnet", "lstm", "transformer")
+        for work, batch in (("inference", 1), ("inference", 32), ("train_step", 32))
+    ),
+    ("mobilenetv2", "inference", 1),
+)
+
+_CODE = Path(__file__).parent
+
+EXPERIMENT = Experiment(
+    "eager",
+    "PyTorch against TensorFlow in Python, eagerly and as graphs",
+    _run,
+    settings={
+        "quick": {"cases": [list(case) for case in _QUICK], "processes": 3, "seconds": 0.5},
+        "normal": {"cases": [list(case) for case in _NORMAL], "processes": 5, "seconds": 1.0},
+    },
+    sources=(
+        Path(__file__), _CODE / "worker.py", Path(timing.__file__), _CODE / "learners.py",
+        Path(contrast.__file__), _CODE.parent.parent / "models",
+    ),
+    packages=("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy"),
+)  # fmt: skip

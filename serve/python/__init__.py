@@ -1,0 +1,1 @@
+"""What Python costs: the same artifact, and the original, timed in Python processes."""
