@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,7 +25,8 @@ WIDTH_INCHES = 4.4  # small enough that a phone does not shrink the text much
 CHARACTER_INCHES = 0.077  # of the font at its size, on average
 _SIDES = {"passed": "--ink", "failed": "--bad", "skipped": "--muted"}
 _BOLD = 1.14  # how much wider bold text is
-_TICK_INCHES = 0.55  # what a tick's text takes
+_TICK_INCHES = 0.6  # what a tick's text takes
+_LINE_INCHES = 0.17
 _HEADING = 0.75  # height of a group's name, in lines
 
 
@@ -175,16 +176,9 @@ def log_axis(
     values: Sequence[float],
     label: Callable[[float], str],
     *,
-    which: str = "x",
-    inches: float = 2.2,
+    which: Literal["x", "y"] = "x",
 ) -> tuple[float, float]:
-    """Make an axis logarithmic around the values; return its ends.
-
-    Parameters
-    ----------
-    which : ``x`` or ``y``.
-    inches : its length, which bounds how many ticks have room.
-    """
+    """Make an axis logarithmic around the values; return its ends."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
     low, high = min(values), max(values)
@@ -194,12 +188,24 @@ def log_axis(
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(low, high)
     axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(FixedLocator(_log_ticks(low, high, inches)))
+    axis.set_major_locator(FixedLocator(_log_ticks(low, high, _inches(axes, which))))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda v, _: short(label(v))))
     axis.set_minor_formatter(NullFormatter())
     axes.grid(axis=which)
     return low, high
+
+
+def _inches(axes: Axes, which: str) -> float:
+    """Return an axis' length."""
+    box = axes.bbox.transformed(axes.figure.dpi_scale_trans.inverted())
+    return float(box.width if which == "x" else box.height)
+
+
+def _most_ticks(axes: Axes, which: str) -> int:
+    """Return into how many parts ticks may divide an axis and have room for their texts."""
+    apart = _TICK_INCHES if which == "x" else 2 * _LINE_INCHES
+    return max(2, min(5, int(_inches(axes, which) / apart)))
 
 
 def _log_ticks(low: float, high: float, inches: float) -> list[float]:
@@ -219,7 +225,7 @@ def linear_axis(
     label: Callable[[float], str],
     *,
     low: float = 0,
-    which: str = "x",
+    which: Literal["x", "y"] = "x",
 ) -> None:
     """Scale an axis from `low` to the largest value."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -229,7 +235,7 @@ def linear_axis(
         low - (0.06 * (high - low) if low else 0), high + 0.06 * (high - low)
     )
     axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axis.set_major_locator(MaxNLocator(_most_ticks(axes, which), steps=(1, 2, 5, 10)))
     axis.set_major_formatter(FuncFormatter(lambda v, _: short(label(v))))
     axes.grid(axis=which)
 

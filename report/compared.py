@@ -91,7 +91,7 @@ def summary_line(found: Comparison) -> str:
     count = len(found.pairs)
     if not count:
         return "The two have no cell in common."
-    kinds = Counter(pair.verdict or "not timed in both" for pair in found.pairs)
+    kinds: Counter[str] = Counter(pair.verdict or "not timed in both" for pair in found.pairs)
     names = ("faster", "slower", "same", "inconclusive", "not timed in both")
     told = ", ".join(f"{kinds[name]} {name}" for name in names if kinds[name])
     broken = sum(pair.broken for pair in found.pairs)

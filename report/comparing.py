@@ -40,7 +40,7 @@ class Pair:
     @property
     def broken(self) -> bool:
         """Whether the cell passed and no longer does."""
-        return self.first["status"] == "passed" and self.second["status"] != "passed"
+        return bool(self.first["status"] == "passed" != self.second["status"])
 
     def is_slower(self, percent: float) -> bool:
         """Whether even the interval's lower end is beyond a slowdown of that many percent."""

@@ -85,7 +85,7 @@ def curves_figure(
     with plane(left=0.85, right=right) as (figure, axes):
         _scale_x(axes, sorted({x for c in curves for x in c.x}), show_x, steps)
         if log_y:
-            log_axis(axes, values, show_y, which="y", inches=2.4)
+            log_axis(axes, values, show_y, which="y")
         else:
             linear_axis(axes, values, show_y, which="y")
         axes.set_xlabel(x_title)

@@ -23,6 +23,8 @@ _MACHINE_TITLES = {
     "python": "Python (exports only)",
     "governor": "frequency governor",
     "load_1m": "load average before (1 min)",
+    "frequency_mhz": "frequency before, MHz",
+    "memory_available_bytes": "memory available before",
 }
 
 
@@ -78,6 +80,9 @@ def timing_facts(record: Record) -> Facts:
         count = record["processes"]
         runs += f" in {count} fresh process{'' if count == 1 else 'es'}"
     facts.append(("timed runs", runs))
+    if runs and record.get("valid") is not None:
+        reasons = "; ".join(map(str, record.get("invalid_reasons") or []))
+        facts.append(("result", "VALID" if record["valid"] else f"INVALID: {reasons}"))
     for title, name in (
         ("cold start", "cold_starts_ns"),
         ("— process and libraries", "process_starts_ns"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from shipworthy.report import facts
 from shipworthy.report.attempts import attempt_lines
+from shipworthy.report.doubts import latency_doubts
 from shipworthy.report.records import Record, cell_name, format_title, reason
 from shipworthy.report.rows import describe_setting, fixed_note, headline, make_row, task_title
 from shipworthy.report.scope import Scope
@@ -40,6 +41,7 @@ def make_markdown(scope: Scope) -> str:
         f"# {escape(scope.title)}: {headline(records)}",
         table_lines(_matrix(scope) if scope.whole else _figures(records)),
         *_failures(scope),
+        *_doubts(scope),
         *([] if scope.whole else _notes(records)),
         *([_fold("Every figure", [_figures(m.records) for m in scope])] if scope.whole else []),
         *(
@@ -128,6 +130,17 @@ def _failures(scope: Scope) -> list[str]:
                 text += f"\n\n{_fence(plain(record['command']))}"
             parts.append(text)
     return parts
+
+
+def _doubts(scope: Scope) -> list[str]:
+    """Return which models' latencies are not to be relied on."""
+    found = ((model, latency_doubts(model.records)) for model in scope)
+    lines = [
+        f"- {escape(f'{model.name}: latencies {told}' if scope.whole else f'Latencies {told}')}"
+        for model, told in found
+        if told
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def _notes(records: Sequence[Record]) -> list[str]:

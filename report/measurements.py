@@ -86,8 +86,8 @@ def _differs(value: Any, shape: Any, where: str) -> str:
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{where} is no list"
-        told = (_differs(v, shape[0], f"{where}[{i}]") for i, v in enumerate(value))
-        return next(filter(None, told), "")
+        found = (_differs(v, shape[0], f"{where}[{i}]") for i, v in enumerate(value))
+        return next(filter(None, found), "")
     return "" if shape(value) else f"{where} is {str(value)[:40]!r}"
 
 

@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from shipworthy.report.doubts import latency_doubts
 from shipworthy.report.records import Record, cell_name, reason
 from shipworthy.report.rows import Row, describe_setting, fixed_note, headline, make_row
 from shipworthy.report.units import UNKNOWN, plain
@@ -165,6 +166,9 @@ def _print_footer(records: Sequence[Record], console: Console, out: str) -> None
                 print_wide(console, _text(f"  reproduce: {command}", console), wrap=False)
         elif note := fixed_note(record):
             print_wide(console, _text(f"note {name}: {note}", console), wrap=console.is_terminal)
+    if told := latency_doubts(records):
+        line = _text(f"note: latencies {told}", console)
+        print_wide(console, line, wrap=console.is_terminal)
     setting = describe_setting(records)
     timed = f" Latency at {setting}." if setting else ""
     passed = all(record["status"] == "passed" for record in records)

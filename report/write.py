@@ -32,14 +32,15 @@ def write_reports(out: Path, *, changed: bool = True) -> list[Path]:
     SummaryError : the records make a summary that its schema refuses.
     LedgerError : the claims beside the model are not what shipworthy writes.
     """
-    written = [write_summary(read_records(out / RECORDS), out / SUMMARY)]
+    records = read_records(out / RECORDS)
+    written = [write_summary(records, out / SUMMARY)]
     pages = [out / page for page in PAGES]
     if changed or not all(page.exists() for page in pages):
         # Here, because drawing takes longer than all else of a repeat with nothing changed.
         from shipworthy.report.tensorboard import write_events
         from shipworthy.report.zoo import read_model
 
-        scope = read_model(out)
+        scope = read_model(out, records)
         _write_pages(scope, out)
         write_events(scope, out)
     return [*written, *pages]

@@ -9,7 +9,7 @@ from typing import Any
 
 from shipworthy.models.errors import ShipworthyError, WrongUsageError
 from shipworthy.report.full_json import read_json
-from shipworthy.report.records import RECORDS, RecordsError, read_records
+from shipworthy.report.records import RECORDS, Record, RecordsError, read_records
 from shipworthy.report.scope import Claim, Model, Scope, of_one
 from shipworthy.report.units import plain
 from shipworthy.serve.folder import CELLS
@@ -31,8 +31,12 @@ def find_models(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{CELLS}"))
 
 
-def read_model(folder: Path) -> Scope:
+def read_model(folder: Path, records: Sequence[Record] | None = None) -> Scope:
     """Return the scope of one model's folder.
+
+    Parameters
+    ----------
+    records : its records, where they have been read already.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def read_model(folder: Path) -> Scope:
     """
     ledger = read_ledger(folder)
     return of_one(
-        read_records(folder / RECORDS),
+        read_records(folder / RECORDS) if records is None else records,
         str(folder),
         read_ledger(folder.parent) if ledger is None else ledger,
     )

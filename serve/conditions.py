@@ -55,11 +55,11 @@ def watch() -> Iterator[Watch]:
     try:
         yield watching
     finally:
-        seconds = max(time.monotonic() - begin, 1e-9)
+        seconds = max(time.monotonic() - begin, 1e-6)
         working_after, stolen_after, _ = _core_seconds()
         others = working_after - working - (_own_seconds() - own)
         watching.found = Conditions(
-            seconds=round(seconds, 3),
+            seconds=round(seconds, 6),
             others=round(max(others, 0.0) / seconds, 3),
             steal=round(max(stolen_after - stolen, 0.0) / seconds / max(cores, 1), 4),
             load_before=load,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import shipworthy.report.claims
 from shipworthy.models.atomic import write_json, write_text
 from shipworthy.report.claims.claim import Claim, Finding
+from shipworthy.serve.experiments.conduct import is_current
 from shipworthy.serve.experiments.evidence import Evidence, read_evidence
 
 LEDGER = "claims.json"
 MARKDOWN = "claims.md"
 
-_AGAIN = "`shipworthy claims` runs what is needed for it."
+_AGAIN = "`shipworthy claims` runs what is needed for it"
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,25 @@ def claims() -> tuple[Claim, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def make_ledger(evidence: Mapping[str, Evidence]) -> list[Entry]:
-    """Decide every claim on what evidence there is."""
-    return [_enter(claim, evidence) for claim in claims()]
+def make_ledger(
+    evidence: Mapping[str, Evidence], old: Collection[str] = frozenset()
+) -> list[Entry]:
+    """Decide every claim on what evidence there is.
+
+    Parameters
+    ----------
+    old : names of evidence that is of other code, versions, settings or another machine than now;
+        it is decided on, and that is told.
+    """
+    return [_enter(claim, evidence, old) for claim in claims()]
 
 
 def read_ledger(out: Path) -> list[Entry]:
     """Decide every claim on the evidence that lies in a folder."""
     needs = {name for claim in claims() for name in claim.needs}
-    found = {name: read_evidence(out, name) for name in sorted(needs)}
-    return make_ledger({name: one for name, one in found.items() if one is not None})
+    read = {name: read_evidence(out, name) for name in sorted(needs)}
+    found = {name: one for name, one in read.items() if one is not None}
+    return make_ledger(found, [name for name, one in found.items() if not is_current(out, one)])
 
 
 def write_ledger(out: Path, entries: Sequence[Entry], markdown: str) -> list[Path]:
@@ -107,14 +117,19 @@ def ledger_text(entries: Sequence[Entry]) -> str:
     return json.dumps([entry.to_json() for entry in entries], indent=1)
 
 
-def _enter(claim: Claim, evidence: Mapping[str, Evidence]) -> Entry:
+def _enter(claim: Claim, evidence: Mapping[str, Evidence], old: Collection[str]) -> Entry:
     found = tuple(evidence[name] for name in claim.needs if name in evidence)
     missing = [name for name in claim.needs if name not in evidence]
     failed = [one for one in found if one.data is None]
     if missing or failed:
         reasons = [f"the experiment {name!r} was not run" for name in missing]
         reasons += [f"{one.experiment}: {reason}" for one in failed for reason in one.reasons]
-        told = f"Nothing can be said before the evidence is there; {_AGAIN}"
+        told = f"Nothing can be said before the evidence is there; {_AGAIN}."
         return Entry(claim, Finding("NOT TESTED", told, reasons=tuple(reasons)), found)
     finding = claim.decide({one.experiment: one.data for one in found if one.data is not None})
-    return Entry(claim, finding, found)
+    called_old = tuple(
+        f"the evidence {one.experiment!r} is of an earlier version, or of another machine; {_AGAIN}"
+        for one in found
+        if one.experiment in old
+    )
+    return Entry(claim, replace(finding, reasons=(*finding.reasons, *called_old)), found)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shipworthy.report.canvas import linear_axis, lines_figure, log_axis
+from shipworthy.report.doubts import latency_doubts
 from shipworthy.report.hills import DOTS, hill
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Model, Scope, cell_label
@@ -51,7 +52,7 @@ def is_timed(record: Record) -> bool:
 def _draw_latency(model: Model, timed: dict[int, Sorted], number: int, whole: bool) -> Figure:
     most = _FEW_DOTS if whole else DOTS
     # One pause of the machine would squeeze every hill into a corner.
-    edge = max(stats.percentile(values, 99.5) for values in timed.values())
+    edge = max(stats.percentile(values, 99) for values in timed.values())
     shown = {key: values[values <= max(edge, values[0])] for key, values in timed.items()}
     with lines_figure(model.records, line_inches=0.42, side=_at_side) as (figure, axes, lines):
         for y, record in lines:
@@ -72,7 +73,8 @@ def _draw_latency(model: Model, timed: dict[int, Sorted], number: int, whole: bo
             f"latency-{number}",
             model.name if whole else "Distributions",
             f"{beyond:,} of {sum(map(len, timed.values())):,} inferences were slower than the "
-            "right edge; the slowest of each export stands in the table.",
+            "right edge; the slowest of each export stands in the table. "
+            + latency_doubts(model.records),
             to_inline_svg(figure, f"latency-{number}", told),
             _table(model),
         )

@@ -103,11 +103,11 @@ def _make(scope: Scope, sweep: Sweep) -> Section:
 def _curves(found: list[tuple[Record, Measurement]], sweep: Sweep) -> list[Curve]:
     curves = []
     for record, m in found:
-        points = [(sweep.x(p), y) for p in m.data[sweep.points] if (y := sweep.y(p))]
-        points.sort()
+        points = sorted((sweep.x(p), y) for p in m.data[sweep.points] if (y := sweep.y(p)))
         if points and (sweep.steps is False or points[0][0] > 0):
-            x, y = zip(*points, strict=True)
-            curves.append(Curve(cell_label(record), record["framework"], record["format"], x, y))
+            places, values = zip(*points, strict=True)
+            name = cell_label(record)
+            curves.append(Curve(name, record["framework"], record["format"], places, values))
     return curves
 
 
@@ -161,6 +161,13 @@ def _sustained(found: list[Measurement]) -> tuple[Sequence[str], list[Sequence[s
     return (">Last over first", ">First p50", ">Last", ">Highest", ">Took", ">Queries"), rows
 
 
+def _rows_per_second(point: Point) -> float | None:
+    told = point.get("rows_per_s")
+    if told:
+        return float(told)
+    return 1e9 * point["batch"] / point["p50_ns"] if point["p50_ns"] else None
+
+
 def _per_second(value: float | None) -> str:
     """Return a rate without its unit, three digits and a K or M."""
     if value is None:
@@ -200,12 +207,12 @@ _BATCHES = Sweep(
     words="bench --also batches",
     points="points",
     x=lambda p: float(p["batch"]),
-    y=lambda p: p.get("rows_per_s") or (1e9 * p["batch"] / p["p50_ns"] if p["p50_ns"] else None),
+    y=_rows_per_second,
     x_title="rows in a batch",
     y_title="rows per second",
     show_x=_whole,
     show_y=_per_second,
-    table=lambda found: _by_setting(found, "batch", lambda p: _per_second(_BATCHES.y(p))),
+    table=lambda found: _by_setting(found, "batch", lambda p: _per_second(_rows_per_second(p))),
 )
 _SUSTAINED = Sweep(
     kind="sustained",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shipworthy.report.doubts import tell_doubts
 from shipworthy.report.measurements import Measurement, read_measurement, unreadable
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Model, Scope, cell_label
@@ -110,16 +111,8 @@ def find_missing(
 
 def doubts(found: Measured) -> str:
     """Return which of the measurements are INVALID and why, for a caption."""
-    cells: dict[str, list[str]] = {}
-    for record, m in found:
-        if not m.valid:
-            told = ", ".join(m.reasons) or "no reason was recorded"
-            cells.setdefault(told, []).append(cell_label(record))
-    parts = [
-        f"{told} ({'all' if len(named) == len(found) > 1 else ', '.join(named)})"
-        for told, named in cells.items()
-    ]
-    return f"INVALID: {'; '.join(parts)}." if parts else ""
+    cells = [(cell_label(record), m.reasons) for record, m in found if not m.valid]
+    return tell_doubts(cells, len(found))
 
 
 def _names(models: Sequence[Model]) -> str:

@@ -78,17 +78,17 @@ def _draw_plane(
     names = [cell_label(record) for record, _ in known]
     right = 1.1 * CHARACTER_INCHES * max(map(len, names)) + 0.2
     with plane(left=0.55, right=right) as (figure, axes):
-        log_axis(axes, [x for x, _ in places], format_ns, inches=1.7)
-        log_axis(axes, [y for _, y in places], format_ratio, which="y", inches=2.4)
+        log_axis(axes, [x for x, _ in places], format_ns)
+        log_axis(axes, [y for _, y in places], format_ratio, which="y")
         axes.set_xlabel("median latency, logarithmic")
         axes.set_ylabel("error ratio, logarithmic")
         _draw_front(axes, places)
-        for (record, (_, _, size)), (x, y), best in zip(known, places, front, strict=True):
+        for (record, (_, _, size)), (x, y), on in zip(known, places, front, strict=True):
             diameter = 12 * math.sqrt(size / biggest) + 1
             axes.plot(x, y, MARKERS.get(record["format"], "o"), markersize=diameter, alpha=0.85,
                       color=framework_colour(record["framework"]),
-                      markeredgecolor=colour("--ink" if best else "--surface"),
-                      markeredgewidth=1.8 if best else 0.6)  # fmt: skip
+                      markeredgecolor=colour("--ink" if on else "--surface"),
+                      markeredgewidth=1.8 if on else 0.6)  # fmt: skip
         _name_points(axes, names, places, front)
         best = [name for name, on in zip(names, front, strict=True) if on]
         return Figure(
@@ -136,12 +136,11 @@ def _name_points(
     inches = 2.4
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = sorted(
-        ((*map(float, to_axes.transform(place)), name, on)
-         for place, name, on in zip(places, names, front, strict=True)),
-        key=lambda end: end[1],
-    )  # fmt: skip
-    heights = spread([end[1] * inches for end in ends], inches, 0.21)
-    for (x, y, name, on), height in zip(ends, heights, strict=True):
+        (float(at[1]), float(at[0]), name, on)
+        for at, name, on in zip(to_axes.transform(places), names, front, strict=True)
+    )
+    heights = spread([end[0] * inches for end in ends], inches, 0.21)
+    for (y, x, name, on), height in zip(ends, heights, strict=True):
         axes.plot([x, 1.03], [y, height / inches], transform=axes.transAxes, linewidth=0.45,
                   color=colour("--muted"), clip_on=False, zorder=0.5)  # fmt: skip
         axes.text(1.045, height / inches, name, transform=axes.transAxes, va="center",

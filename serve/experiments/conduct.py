@@ -95,7 +95,7 @@ def conduct(context: Context, wanted: Sequence[Experiment]) -> Iterator[Event]:
 
 def _run(context: Context, experiment: Experiment) -> Generator[Event, None, Evidence]:
     begin, started = time.monotonic(), datetime.now(UTC)
-    key = key_of(context, experiment, context.mode)
+    key = key_of(context.out, experiment, context.mode)
     parts = context.out / FOLDER / PARTS / f"{experiment.name}-{key[:16]}"
     result = None
     try:
@@ -129,13 +129,21 @@ def is_finished(context: Context, experiment: Experiment) -> bool:
     if found is None or found.data is None:
         return False
     enough = MODES[MODES.index(context.mode) :]
-    return found.mode in enough and found.key == key_of(context, experiment, found.mode)
+    return found.mode in enough and found.key == key_of(context.out, experiment, found.mode)
 
 
-def key_of(context: Context, experiment: Experiment, mode: str) -> str:
+def is_current(out: Path, found: Evidence) -> bool:
+    """Tell whether evidence is of the code, the versions, the settings and the machine of now."""
+    experiment = experiments().get(found.experiment)
+    if experiment is None or found.mode not in experiment.settings:
+        return False
+    return found.key == key_of(out, experiment, found.mode)
+
+
+def key_of(out: Path, experiment: Experiment, mode: str) -> str:
     """Return the hash of all that shapes an experiment's result in a mode."""
     machine = describe_machine()
-    needed = [read_evidence(context.out, need) for need in experiment.needs]
+    needed = [read_evidence(out, need) for need in experiment.needs]
     return hash_json(
         {
             "settings": experiment.settings[mode],

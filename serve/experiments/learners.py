@@ -13,10 +13,10 @@ from shipworthy.models.learner import KerasLearner, Learner, Loss, TorchLearner
 from shipworthy.models.spec import Array
 from shipworthy.serve.python.originals import limit_threads
 
-# So small that thousands of steps on one batch leave the model as it is: one that knows the batch by
-# heart has gradients of zero, and an optimiser full of denormal numbers, which are slow in PyTorch
-# and flushed to zero in TensorFlow.
-LEARNING_RATE = 1e-6
+# So small that thousands of steps on one batch leave the model as it is: once it knows the batch by
+# heart its gradients are zero, and the optimiser is full of denormal numbers, which PyTorch reckons
+# with slowly and TensorFlow flushes to zero. The work of a step does not depend on it.
+LEARNING_RATE = 1e-8
 _ADAM_EPSILON = 1e-7
 
 WAYS = {"pytorch": ("eager", "compiled"), "tensorflow": ("eager", "tf_function")}

@@ -24,7 +24,18 @@ def call(*words, **options):
 def test_help_names_every_subcommand():
     done = call("--help")
     assert done.returncode == 0
-    names = "export", "list", "routes", "hop", "validate", "bench", "report", "explain", "doctor"
+    names = (
+        "export",
+        "list",
+        "routes",
+        "hop",
+        "validate",
+        "bench",
+        "report",
+        "compare",
+        "explain",
+        "doctor",
+    )
     for name in names:
         assert f"  {name} " in done.stdout
 

@@ -559,13 +559,22 @@ def test_the_ledger_is_the_same_when_its_evidence_is_read_back(tmp_path):
     for one in evidence.values():
         write_evidence(tmp_path, one)
     entries = read_ledger(tmp_path)
-    assert [e.to_json() for e in entries] == [e.to_json() for e in make_ledger(evidence)]
+    # The key is made up, so that all of it is of another version.
+    told = [e.to_json() for e in make_ledger(evidence, EVERYTHING)]
+    assert [e.to_json() for e in entries] == told
     assert all(entry.answered for entry in entries)
     markdown = make_markdown(entries)
     write_ledger(tmp_path, entries, markdown)
     written = json.loads((tmp_path / "claims.json").read_text())
     assert written == [entry.to_json() for entry in entries]
     assert (tmp_path / "claims.md").read_text() == markdown
+
+
+def test_old_evidence_is_decided_on_and_called_old():
+    evidence = {"models": evidence_of("models", EVERYTHING["models"])}
+    fresh, old = (make_ledger(evidence, names)[0].finding for names in ((), ("models",)))
+    assert (fresh.verdict, fresh.reasons) == (old.verdict, old.reasons[:-1])
+    assert "'models' is of an earlier version" in old.reasons[-1]
 
 
 def test_an_entry_has_the_fields_that_reports_read():

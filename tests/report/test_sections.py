@@ -27,10 +27,6 @@ MEASURED = {
     "batches": (scaling.make_batches, "shipworthy bench out/toycnn --also batches"),
     "sustained": (scaling.make_sustained, "shipworthy bench out/toycnn --also sustained"),
     "python": (python_cost.make, "shipworthy python out/toycnn"),
-    "single_stream": (
-        scenarios.make,
-        "shipworthy bench out/toycnn --scenario single_stream,multi_stream,offline,server",
-    ),
 }
 
 
@@ -55,6 +51,10 @@ def test_the_other_sections_name_their_commands_too(record, failed):
     nothing = one(failed("pytorch", "onnx", "it crashed"))
     assert [m.command for m in cold_start.make(nothing).missing] == [
         "shipworthy bench out/toycnn --also cold_start"
+    ]
+    assert [m.command for m in scenarios.make(nothing).missing] == [
+        "shipworthy bench out/toycnn --scenario single_stream",
+        "shipworthy bench out/toycnn --scenario multi_stream,offline,server",
     ]
     assert [m.command for m in memory.make(one(record(memory_empty_bytes=None))).missing] == [
         "shipworthy bench out/toycnn --also memory", "shipworthy bench out/toycnn --also footprint",

@@ -159,7 +159,7 @@ def test_json_holds_every_record_and_comes_back(tmp_path, zoo):
         (
             '{"kind": "shipworthy report", "schema": 1, "models": [{"model": "m", "records": '
             '[{"schema": 1}]}]}',
-            "a record lacks 'model'",
+            "a record lacks 'status', which every record has",
         ),
         ('{"kind": "shipworthy report", "schema": 1, "models": [3]}', "a record"),
     ],

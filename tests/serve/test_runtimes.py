@@ -218,6 +218,59 @@ def test_timed_outputs_are_those_of_the_case(runtime: str, models: Path, tmp_pat
 
 
 @every_runtime
+@pytest.mark.parametrize("model", ["pair", "conv"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_workers_run_side_by_side(
+    runtime: str, model: str, threads: int, models: Path, tmp_path: Path
+) -> None:
+    kind = KINDS[runtime]
+    names = kind.names_of(models, model)
+    workers = [f"worker {i}" for i in range(4)]
+    rng = np.random.default_rng(4)
+
+    def load(run_name: str, timing: runners.Timing | None) -> tuple[runners.Run, list[Arrays]]:
+        cases = []
+        for worker in workers:
+            folder = tmp_path / run_name / worker
+            folder.mkdir(parents=True)
+            files = {
+                native: tmp_path / f"{worker} {k}.npy" for k, native in names["inputs"].items()
+            }
+            out = {native: folder / f"{k}.npy" for k, native in names["outputs"].items()}
+            cases.append(runners.CaseFiles(worker, files, out))
+        path = kind.path(models, model)
+        found = runners.run(
+            runners.find(runtime), path, cases, threads=threads, timing=timing, timeout=100
+        )
+        read = [
+            {k: np.load(tmp_path / run_name / worker / f"{k}.npy") for k in names["outputs"]}
+            for worker in workers
+        ]
+        return found, read
+
+    for worker in workers:  # other values for each, and other sizes
+        rows = 1 + workers.index(worker)
+        shape = (rows, 4) if model == "pair" else (rows, *kind.image)
+        for k in names["inputs"]:
+            values = rng.standard_normal(shape).astype("float32")
+            np.save(tmp_path / f"{worker} {k}.npy", values)
+    _, alone = load("alone", None)
+    for scenario, more in (
+        ("offline", {}), ("server", {"gap_ns": 20_000}), ("multi_stream", {"inputs": 6})
+    ):  # fmt: skip
+        timing = runners.Timing(
+            workers[0], 5, 400, 400, 0, 10**11, scenario=scenario, others=tuple(workers[1:]), **more
+        )
+        found, together = load(scenario, timing)
+        assert found.bench is not None
+        assert (found.bench["queries"], found.bench["cases"]) == (400, workers)
+        for one, other in zip(alone, together, strict=True):
+            for k, value in one.items():
+                np.testing.assert_allclose(other[k], value, rtol=1e-5, atol=1e-5)
+        assert "workers" in found.settings
+
+
+@every_runtime
 def test_threads_take_effect(runtime: str, models: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     inputs = {"x": rng.standard_normal((4, *KINDS[runtime].image)).astype("float32")}

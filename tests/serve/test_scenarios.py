@@ -252,7 +252,7 @@ def test_no_data_race(build_sanitized: Callable[[str], Path], work: Path) -> Non
     for words in loads:
         # Where addresses are too random for the sanitizer it cannot start; without that it can.
         done = subprocess.run(
-            ["setarch", "-R", binary, *TWO, "--null-ns", "1000", *words],
+            ["/usr/bin/env", "setarch", "-R", binary, *TWO, "--null-ns", "1000", *words],
             cwd=work, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
