@@ -14,6 +14,7 @@ from shipworthy.cli.options import (
     Several,
     folder_argument,
     json_option,
+    mode_option,
     several_option,
     stderr,
     threads_option,
@@ -25,7 +26,7 @@ from shipworthy.models.spec import FRAMEWORKS
 from shipworthy.serve import pipeline
 from shipworthy.serve.folder import Cell, ask_for, asked, hold
 from shipworthy.serve.lasting import MOST_SUSTAINED_SECONDS
-from shipworthy.serve.modes import MODES, PRESETS, SCENARIOS, Settings
+from shipworthy.serve.modes import PRESETS, SCENARIOS, Settings
 from shipworthy.serve.server import DEFAULT_BOUND
 from shipworthy.serve.steps import Event
 from shipworthy.serve.studies import STUDIES, run_studies
@@ -49,10 +50,7 @@ class _Also(Several):
 
 @click.command()
 @folder_argument
-@click.option(
-    "--mode", type=click.Choice(MODES), default="normal", show_default=True,
-    help="How thorough: seconds, enough for a p99, or MLPerf Inference's minima (600 s a cell).",
-)  # fmt: skip
+@mode_option
 @click.option(
     "--scenario", "scenarios", type=Several(SCENARIOS), default="single_stream", show_default=True,
     help="MLPerf Inference's: one query after the other, several inputs a query, all queries at "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shipworthy.cli.local import local_executor
 from shipworthy.cli.model import default_out, find_subject, model_options, read_given
 from shipworthy.cli.options import (
     json_option,
+    mode_option,
     several_option,
     stderr,
     threads_option,
@@ -22,7 +24,7 @@ from shipworthy.convert.launch import LaunchForked
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models.spec import FRAMEWORKS
 from shipworthy.serve import folder, pipeline
-from shipworthy.serve.bench import Settings
+from shipworthy.serve.modes import PRESETS
 
 
 @click.command()
@@ -38,6 +40,7 @@ from shipworthy.serve.bench import Settings
 @click.option(
     "--no-optimize", is_flag=True, help="Keep the exports as plain as the tools make them."
 )
+@mode_option
 @click.option("--no-bench", is_flag=True, help="Prove the exports, do not time them.")
 @timeout_option
 @json_option
@@ -49,6 +52,7 @@ def command(
     threads: int,
     best: bool,
     no_optimize: bool,
+    mode: str,
     no_bench: bool,
     timeout: float,
     as_json: bool,
@@ -78,7 +82,7 @@ def command(
         with local_executor() as executor:
             show_progress(pipeline.export(job, executor, launch, lost), stderr())
         if not no_bench:
-            settings = Settings(threads=threads)
+            settings = replace(PRESETS[mode], threads=threads)
             events = pipeline.measure(
                 out, job.cells, settings, timeout=timeout, again=False, best=best
             )

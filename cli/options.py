@@ -9,6 +9,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from shipworthy.serve.modes import MODES
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
@@ -17,6 +19,11 @@ threads_option = click.option(
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(1), default=600.0, show_default=True,
     help="Seconds that one process may take.",
+)  # fmt: skip
+mode_option = click.option(
+    "--mode", type=click.Choice(MODES), default="normal", show_default=True,
+    help="How thoroughly it is timed: seconds, enough for a p99, or MLPerf Inference's minima "
+    "(600 s a cell).",
 )  # fmt: skip
 folder_argument = click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)

@@ -60,7 +60,7 @@ def command(
     Each artifact in its runtime's own Python package, and the original (eager, torch.compile,
     Keras' __call__ and predict, tf.function), each in fresh processes beside the Python-free run,
     with the same inputs and threads; outputs are compared with the original's before a latency
-    counts. Exits 0 only if every cell was measured in a session whose A/A control is fit.
+    counts. Every cell's figures are VALID or say why not. Exits 0 only if every cell was measured.
     """
     wanted = asked(folder)
     cells = [
@@ -84,7 +84,7 @@ def command(
         click.echo(json.dumps({"model": wanted.model, "cells": dict(known)}))
     else:
         print_python(known, Console(highlight=False))
-    if len(known) != len(cells) or not all(data["valid"] for _, data in known):
+    if len(known) != len(cells):
         sys.exit(1)
 
 

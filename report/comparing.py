@@ -9,7 +9,6 @@ from typing import Any
 from shipworthy.report import facts
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Scope
-from shipworthy.report.sections.cold_start import find_start
 from shipworthy.report.units import plain
 from shipworthy.serve import stats
 from shipworthy.serve.contrast import UNKNOWN, Ratio, Verdict, decide, ratio_interval
@@ -118,7 +117,7 @@ def changes(pair: Pair) -> dict[str, tuple[float | None, float | None]]:
             ("p50_ns", lambda r: _passed(r) and stats.percentiles(r["latencies_ns"] or [])[50]),
             ("error_ratio", lambda r: r["error_ratio"]),
             ("size_bytes", lambda r: r["size_bytes"]),
-            ("cold_start_ns", _cold_start),
+            ("cold_start_ns", lambda r: _passed(r) and stats.median(r["cold_starts_ns"] or [])),
             ("peak_rss_bytes", lambda r: _passed(r) and r["peak_rss_bytes"]),
         )
     }
@@ -187,8 +186,3 @@ def _runs(record: Record) -> list[list[int]]:
 def _passed(record: Mapping[str, Any]) -> bool | None:
     """Return None for a cell that did not pass, whose figures are those of the wrong model."""
     return True if record["status"] == "passed" else None
-
-
-def _cold_start(record: Record) -> float | None:
-    start = find_start(record)
-    return stats.median(start.totals) if start else None

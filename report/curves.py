@@ -69,6 +69,7 @@ def curves_figure(
     show_x: Show,
     show_y: Show,
     steps: bool = True,
+    log_x: bool = False,
     log_y: bool = True,
     also_y: Sequence[float] = (),
 ) -> Iterator[tuple[Figure, Axes]]:
@@ -76,14 +77,21 @@ def curves_figure(
 
     Parameters
     ----------
-    steps : the x axis has a tick at every x that occurs, and is logarithmic; else it is time.
+    steps : the x axis has a tick at the places that occur, and is logarithmic.
+    log_x : it is logarithmic without that; else it begins at 0.
     log_y : the y axis is logarithmic; else it begins at 0.
     also_y : values that the y axis has to reach beside the curves' own.
     """
     right = CHARACTER_INCHES * max(len(curve.name) for curve in curves) + 0.3
     values = [v for c in curves for v in c.y if v > 0] + list(also_y)
     with plane(left=0.85, right=right) as (figure, axes):
-        _scale_x(axes, sorted({x for c in curves for x in c.x}), show_x, steps)
+        places = sorted({x for c in curves for x in c.x})
+        if steps:
+            _step_axis(axes, places, show_x)
+        elif log_x:
+            log_axis(axes, places, show_x)
+        else:
+            linear_axis(axes, places, show_x)
         if log_y:
             log_axis(axes, values, show_y, which="y")
         else:
@@ -92,7 +100,7 @@ def curves_figure(
         axes.set_ylabel(y_title)
         for curve in curves:
             hue = framework_colour(curve.framework)
-            many = len(curve.x) > 24
+            many = len(curve.x) > 12
             axes.plot(curve.x, curve.y, color=hue, linewidth=1.4, markersize=4.5,
                       linestyle=_DASHES.get(curve.format, "-"),
                       marker="" if many else MARKERS.get(curve.format, "o"))  # fmt: skip
@@ -100,12 +108,9 @@ def curves_figure(
         yield figure, axes
 
 
-def _scale_x(axes: Axes, places: Sequence[float], show: Show, steps: bool) -> None:
+def _step_axis(axes: Axes, places: Sequence[float], show: Show) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    if not steps:
-        linear_axis(axes, places, show)
-        return
     axes.set_xscale("log", base=2)
     axes.set_xlim(places[0] / 1.15, places[-1] * 1.15 if len(places) > 1 else places[0] * 1.3)
     axes.xaxis.set_major_locator(FixedLocator(places[:: (len(places) - 1) // 6 + 1]))

@@ -23,6 +23,7 @@ from shipworthy.report.sections import (
     verdicts,
 )
 from shipworthy.report.sections.section import Section
+from shipworthy.report.units import plain
 
 # In the order of the page; a new section is one function here.
 _SECTIONS: tuple[Callable[[Scope], Section], ...] = (
@@ -51,6 +52,8 @@ def make_html(scope: Scope) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: _read(f"templates/{name}")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        # No control character gets onto the page, whatever a text went through.
+        finalize=lambda v: plain(v) if isinstance(v, str) and not isinstance(v, Markup) else v,
     )  # fmt: skip
     # What matplotlib drew is escaped where it is made.
     environment.filters["drawn"] = Markup

@@ -31,8 +31,8 @@ def print_python(cells: Sequence[tuple[str, Mapping[str, Any]]], console: Consol
         data = measured["data"]
         rows = [_row(way) for way in data["ways"]]
         table = Table(box=box.SIMPLE_HEAD, title=_plain(name, console), title_justify="left")
-        for title in ("Way", "p50", "99 % interval", RATIO, "99 % interval", "",
-                      "Peak memory", "First run", "Cold start"):  # fmt: skip
+        for title in ("Way", "p50", "99 % interval", RATIO, "99 % interval", "", "Processor", RATIO,
+                      "99 % interval", "Peak memory", "First run", "Cold start"):  # fmt: skip
             table.add_column(
                 _plain(title, console), justify="left" if title in ("Way", "") else "right",
                 no_wrap=True,
@@ -42,26 +42,35 @@ def print_python(cells: Sequence[tuple[str, Mapping[str, Any]]], console: Consol
             cells_[5].stylize(_STYLES.get(row[5], ""))
             table.add_row(*cells_)
         _print(table, console)
+        for reason in measured["reasons"]:
+            console.print(Text(f"INVALID: {reason}", style="bold red"), soft_wrap=True)
         _print_footer(data, console)
 
 
 def _row(way: Mapping[str, Any]) -> list[str]:
     pooled = [ns for run in way["latencies_ns"] for ns in run]
     p50 = estimate(pooled, 50)
-    ratio = way["ratio"] or {"value": None, "low": None, "high": None}
     return [
         _title(way),
         format_ns(p50.value if p50 else None),
         _between(format_ns(p50.low), format_ns(p50.high)) if p50 else UNKNOWN,
-        format_ratio(ratio["value"]),
-        _between(format_ratio(ratio["low"]), format_ratio(ratio["high"]))
-        if ratio["low"] is not None
-        else UNKNOWN,
+        *_ratio(way["ratio"]),
         way["decision"] or "",
+        format_ns(statistics.median(way["cpu_ns"])),
+        *_ratio(way["cpu_ratio"]),
         format_bytes(statistics.median(way["peak_rss_bytes"])),
         format_ns(statistics.median(way["first_ns"])),
         format_ns(statistics.median(way["cold_start_ns"])),
     ]
+
+
+def _ratio(ratio: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return a ratio and its interval."""
+    if ratio is None or ratio["low"] is None:
+        return format_ratio(ratio["value"] if ratio else None), UNKNOWN
+    return format_ratio(ratio["value"]), _between(
+        format_ratio(ratio["low"]), format_ratio(ratio["high"])
+    )
 
 
 def _title(way: Mapping[str, Any]) -> str:

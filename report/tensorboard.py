@@ -15,7 +15,6 @@ from shipworthy.report.graphs import read_graph
 from shipworthy.report.measurements import read_measurement
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Scope
-from shipworthy.report.sections.cold_start import find_start
 from shipworthy.report.sections.memory import find_use
 from shipworthy.serve import stats
 
@@ -89,8 +88,8 @@ def _figures(record: Record) -> dict[str, float]:
     if record["status"] == "passed":
         points = stats.percentiles(record["latencies_ns"] or [])
         found |= {f"p{p}_ns": value for p, value in points.items()}
-        start, use = find_start(record), find_use(record)
-        found["cold_start_ns"] = stats.median(start.totals) if start else None
+        found["cold_start_ns"] = stats.median(record["cold_starts_ns"] or [])
+        use = find_use(record)
         if use is not None:
             found["peak_rss_bytes"] = use.peak
             found["model_rss_bytes"] = None if use.empty is None else use.parts[1]

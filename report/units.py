@@ -29,6 +29,16 @@ def format_ratio(ratio: float | None) -> str:
     return _digits(ratio, decimals=2)
 
 
+def format_rate(value: float | None) -> str:
+    """Return a rate without its unit, three digits and a K or M."""
+    if value is None:
+        return UNKNOWN
+    for scale, sign in ((10**6, "M"), (10**3, "K")):
+        if value >= 0.9995 * scale:
+            return f"{float(f'{value / scale:.3g}'):g} {sign}"
+    return f"{float(f'{value:.3g}'):g}"
+
+
 def format_limit(ratio: float | None, threshold: float | None) -> str:
     """Return a ratio beside its threshold, such as ``1.02 ≤ 4.10``; the sign is the true one."""
     if ratio is None or threshold is None:

@@ -18,6 +18,7 @@ from typing import Any
 from shipworthy.convert.artifact import read_artifact, write_text
 from shipworthy.models.cache import hash_json
 from shipworthy.serve import measurements
+from shipworthy.serve.contrast import Control, control
 from shipworthy.serve.feed import BenchError as BenchError
 from shipworthy.serve.feed import bench_case as bench_case
 from shipworthy.serve.machine import describe_machine
@@ -25,10 +26,18 @@ from shipworthy.serve.measurements import Measurement
 from shipworthy.serve.modes import Settings as Settings
 from shipworthy.serve.modes import minimum
 from shipworthy.serve.trial import Proven, Trial, run_trial
-from shipworthy.serve.validity import check_clock, check_conditions, check_load, median
+from shipworthy.serve.validity import (
+    check_clock,
+    check_conditions,
+    check_control,
+    check_load,
+    median,
+)
 
 BENCHMARK = "benchmark.json"
 SCHEMA = 2
+# What is found out of the runs when they are written.
+_JUDGED = {"valid", "invalid_reasons", "control", "conditions"}
 
 
 def schedule(cells: Sequence[str], processes: int, seed: int) -> list[str]:
@@ -87,12 +96,16 @@ class Subject:
         settings: Settings,
         started: datetime,
         empty_starts_ns: Sequence[int] = (),
-    ) -> None:
+    ) -> list[str]:
         """Keep every latency of every process, and what else these processes tell.
 
         Parameters
         ----------
         empty_starts_ns : see `shipworthy.serve.empty_start`.
+
+        Returns
+        -------
+        Why the latencies may not be relied on; nothing if they may.
         """
         runs = [one.run for one in proven]
         reasons = check_benchmark(proven, settings)
@@ -102,6 +115,7 @@ class Subject:
             {
                 "valid": not reasons,
                 "invalid_reasons": reasons,
+                "control": control_session(proven).to_json(),
                 "conditions": [asdict(one.conditions) for one in proven],
                 "reason": None,
                 "runs": [vars(run) for run in runs],
@@ -119,6 +133,7 @@ class Subject:
         ):
             one = Measurement(kind, settings.mode, data, why, asdict(settings), conditions)
             one.write(self.folder, self.verdict, started)
+        return reasons
 
     def write_failure(self, settings: Settings, reason: str) -> None:
         """Keep why the cell could not be measured."""
@@ -143,6 +158,18 @@ class Subject:
         return hash_json([self.verdict, asdict(settings), lasting])
 
 
+def control_session(proven: Sequence[Proven]) -> Control:
+    """Compare a cell with itself (A/A): its turns 0, 3, 4, 7, ... with its turns 1, 2, 5, 6, ...
+
+    A drift falls on both alike. If they differ all the same, the machine did not hold still, and
+    no comparison of this session may be believed.
+    """
+    runs = [one.latencies_ns for one in proven]
+    first = [run for i, run in enumerate(runs) if i % 4 in (0, 3)]
+    second = [run for i, run in enumerate(runs) if i % 4 in (1, 2)]
+    return control(first, second)
+
+
 def check_benchmark(proven: Sequence[Proven], settings: Settings) -> list[str]:
     """Return why the processes of a benchmark may not be relied on; nothing if they may."""
     loops = [one.run.bench for one in proven if one.run.bench]
@@ -157,6 +184,7 @@ def check_benchmark(proven: Sequence[Proven], settings: Settings) -> list[str]:
         ),
         *check_clock([one.run.timer for one in proven], median(latencies)),
         *check_conditions([one.conditions for one in proven]),
+        *check_control(control_session(proven)),
     ]
 
 
@@ -169,6 +197,7 @@ def read_benchmark(cell: Path, verdict: str) -> Mapping[str, Any] | None:
             and data["verdict"] == verdict
             and bool(data["runs"] or data["reason"])
             and {"key", "started_at", "settings", "machine"} <= data.keys()
+            and (not data["runs"] or data.keys() >= _JUDGED)
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

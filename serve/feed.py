@@ -4,11 +4,13 @@ Any batch size is made of the rows of one case of the reference: worker k's row 
 ``k * batch + i``, counted round. The answers, joined in that order, are the case's whole answer
 over and over, and each time it is compared as the case itself is, by the same bounds. So several
 workers have different inputs wherever the case has rows enough, and one that gets another's answer
-fails.
+fails. Where even the smallest case has more rows than all workers together, the rows that are left
+over are inferred too, and not timed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,19 +38,16 @@ class Feed:
     ----------
     case : name of the reference's case that the rows come from.
     rows : of that case; None where every worker is fed the whole case.
-    batch : rows of each worker.
-    inputs : a worker's name -> canonical name -> file.
+    batch : rows of each input.
+    inputs : name -> canonical name -> file.
+    workers : the names that are timed, one a worker; they come first.
     """
 
     case: str
     rows: int | None
     batch: int
     inputs: Mapping[str, Mapping[str, Path]]
-
-    @property
-    def workers(self) -> tuple[str, ...]:
-        """The workers' names."""
-        return tuple(self.inputs)
+    workers: tuple[str, ...]
 
 
 def bench_case(reference: Reference, artifact: Artifact, batch: int) -> str:
@@ -106,25 +105,24 @@ def make_feed(
         # The case as it lies there; each of several workers has it.
         paths = reference.input_paths(whole)
         names = [whole, *(f"{whole}#{worker}" for worker in range(1, workers))]
-        return Feed(whole, None, batch, dict.fromkeys(names, paths))
+        return Feed(whole, None, batch, dict.fromkeys(names, paths), tuple(names))
     why = fixed_batch(reference, artifact)
     if why:
         raise BenchError(f"no input of batch {batch} can be made: {why}")
     case = _source(reference, artifact, batch * workers, like or whole)
     arrays = {k: np.load(path) for k, path in reference.input_paths(case.name).items()}
     inputs = {}
-    for worker in range(workers):
-        name = f"{case.name}#{worker}"
-        index = (worker * batch + np.arange(batch)) % case.rows
-        inputs[name] = {
-            k: _save(private / f"in-{worker}-{i}.npy", array[index])
+    for number in range(max(workers, math.ceil(case.rows / batch))):
+        index = (number * batch + np.arange(batch)) % case.rows
+        inputs[f"{case.name}#{number}"] = {
+            k: _save(private / f"in-{number}-{i}.npy", array[index])
             for i, (k, array) in enumerate(arrays.items())
         }
-    return Feed(case.name, case.rows, batch, inputs)
+    return Feed(case.name, case.rows, batch, inputs, tuple(inputs)[:workers])
 
 
 def prove(feed: Feed, reference: Reference, answers: Answers) -> list[Comparison]:
-    """Compare what every worker answered in its last timed run; never of nothing.
+    """Compare what was answered, by the workers in their last timed run; never of nothing.
 
     Raises
     ------
@@ -132,7 +130,7 @@ def prove(feed: Feed, reference: Reference, answers: Answers) -> list[Comparison
     """
     return [
         comparison
-        for whole in _wholes(feed, [answers[name] for name in feed.workers])
+        for whole in _wholes(feed, [answers[name] for name in feed.inputs])
         for comparison in compare_case(
             reference.signature,
             reference.expected(feed.case),
@@ -168,33 +166,39 @@ def _whole(reference: Reference, artifact: Artifact, batch: int) -> str | None:
         return None
 
 
+def traced_case(reference: Reference, artifact: Artifact) -> str | None:
+    """Return a case of the traced sizes, if there are others than the batch; inputs are alike it.
+
+    So that what is compared at several batch sizes has the same length of a sequence, say.
+    """
+    for case in reference.cases:
+        if case.traced and fits(case, artifact) and _others(reference, case):
+            return case.name
+    return None
+
+
 def _source(
     reference: Reference, artifact: Artifact, total: int, like: str | None
 ) -> ReferenceCase:
-    """Return the case with the most rows of those that are used up at least once."""
-    axis = batch_axis(reference.signature)
-
-    def others(case: ReferenceCase) -> dict[str, int]:
-        return {name: size for name, size in case.sizes.items() if name != axis}
-
-    cases = [case for case in reference.cases if fits(case, artifact) and case.name != TASK]
-    wanted = others(reference.case(like)) if like else None
-    if wanted is None:
-        traced = [case for case in cases if case.traced]
-        wanted = others(traced[0]) if traced else {}
-    alike = [case for case in cases if others(case) == wanted]
+    """Return the case with the most rows of those that are used up at least once; else the least."""
+    like = like or traced_case(reference, artifact)
+    wanted = _others(reference, reference.case(like)) if like else {}
+    alike = [
+        case for case in reference.cases
+        if fits(case, artifact) and case.name != TASK and _others(reference, case) == wanted
+    ]  # fmt: skip
+    if not alike:
+        told = ", ".join(f"{name} {size}" for name, size in wanted.items()) or "no other size"
+        raise BenchError(f"there is no case with {told} to make an input of")
     found = [case for case in alike if case.rows <= total]
     if not found:
-        least = min((case.rows for case in alike), default=None)
-        raise BenchError(
-            f"no input of {total} rows in all can be made: the smallest case with "
-            f"{_tell(wanted)} has {least} rows"
-        )
+        return min(alike, key=lambda case: case.rows)
     return max(found, key=lambda case: case.rows)
 
 
-def _tell(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {size}" for name, size in sizes.items()) or "such sizes"
+def _others(reference: Reference, case: ReferenceCase) -> dict[str, int]:
+    axis = batch_axis(reference.signature)
+    return {name: size for name, size in case.sizes.items() if name != axis}
 
 
 def _save(path: Path, array: Array) -> Path:

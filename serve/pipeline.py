@@ -30,6 +30,7 @@ from shipworthy.serve.folder import Cell, has_artifact, has_manifest
 from shipworthy.serve.judge import judge_cell
 from shipworthy.serve.steps import Event, Step, run_steps
 from shipworthy.serve.trial import Proven
+from shipworthy.serve.validity import tell
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,8 @@ def _measure(
             yield Event(name, "failed", e)
             continue
         if len(runs[name]) == settings.processes:
-            subject.write(runs[name], settings, started_at, empty_starts_ns)
-            yield Event(name, "done", bench.told(runs[name]))
+            reasons = subject.write(runs[name], settings, started_at, empty_starts_ns)
+            yield Event(name, "done", f"{bench.told(runs[name])}, {tell(reasons)}")
 
 
 def _rivals(out: Path, cell: Cell, threads: int, timeout: float) -> dict[str, bench.Subject]:

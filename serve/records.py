@@ -242,6 +242,7 @@ def _of_benchmark(benchmark: Mapping[str, Any]) -> Record:
         "valid": benchmark["valid"],
         "invalid_reasons": benchmark["invalid_reasons"],
         "conditions": benchmark["conditions"],
+        "control": benchmark["control"],
         "timer": {name: max(run["timer"][name] for run in runs) for name in runs[0]["timer"]},
         "runtime_settings": runs[0]["settings"],
         "batch": benchmark["settings"]["batch"],

@@ -13,7 +13,7 @@ from shipworthy.convert.process import StoppedError
 from shipworthy.convert.read_reference import read_reference
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve import bench
-from shipworthy.serve.feed import fixed_batch
+from shipworthy.serve.feed import fixed_batch, traced_case
 from shipworthy.serve.folder import Cell, has_artifact
 from shipworthy.serve.judge import read_validation
 from shipworthy.serve.lasting import ColdStarts, Sustained
@@ -24,6 +24,7 @@ from shipworthy.serve.steps import Event
 from shipworthy.serve.study import Facts, Plan, Study
 from shipworthy.serve.sweeps import Batches, Threads
 from shipworthy.serve.trial import Trial
+from shipworthy.serve.validity import tell
 
 STUDIES: Mapping[str, type[Study]] = {
     study.kind: study
@@ -59,9 +60,13 @@ def find_subjects(out: Path, cells: Sequence[Cell]) -> list[tuple[bench.Subject,
         benchmark = bench.read_benchmark(folder, verdict.key) if verdict else None
         if verdict is None or not verdict.passed or benchmark is None or not benchmark["runs"]:
             continue
-        why = fixed_batch(read_reference(out / cell[0] / "reference"), read_artifact(folder))
-        cores = len(os.sched_getaffinity(0))
-        facts = Facts(bench.p50_ns(benchmark["runs"]), why, cores)
+        reference, artifact = read_reference(out / cell[0] / "reference"), read_artifact(folder)
+        facts = Facts(
+            bench.p50_ns(benchmark["runs"]),
+            fixed_batch(reference, artifact),
+            len(os.sched_getaffinity(0)),
+            traced_case(reference, artifact),
+        )
         found.append((bench.Subject(out, cell, verdict.key), facts))
     return found
 
@@ -83,7 +88,8 @@ def _take_turns(
                 if trial is not None:
                     study.note(trial, subject.run(trial, timeout + _longest(trial)))
                     continue
-                measurement, event = study.finish(), Event(name, "done", study.told())
+                measurement = study.finish()
+                event = Event(name, "done", f"{study.told()}, {tell(measurement.reasons)}")
             except StoppedError:
                 raise
             except Exception as e:

@@ -47,11 +47,13 @@ class Facts:
     p50_ns : median of SingleStream.
     fixed_batch : why the artifact runs at one batch size only; empty if it takes any.
     cores : that this process may use.
+    traced : a case whose sizes inputs of any batch are to have, where there are others.
     """
 
     p50_ns: float
     fixed_batch: str
     cores: int
+    traced: str | None = None
 
 
 class Study(ABC):

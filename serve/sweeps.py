@@ -83,6 +83,16 @@ class Threads(Sweep):
             ]
         }
 
+    def lacks(self) -> list[str]:
+        """Return also where a runtime had other threads than it was told."""
+        told = {
+            (trial.threads, had)
+            for trial, proven in self.done
+            if (had := proven.run.threads["effective"]) not in (None, trial.threads)
+        }
+        other = [f"it ran with {had} threads, not {asked}" for asked, had in sorted(told)]
+        return super().lacks() + other
+
     def told(self) -> str:
         """Return how many points there are."""
         return f"{', '.join(map(str, self.points()))} threads"
@@ -99,7 +109,8 @@ class Batches(Sweep):
 
     def trial_at(self, point: int) -> Trial:
         """Return SingleStream with that many rows, fewer runs of more rows."""
-        return Trial(self._timing(point), self.settings.threads, point)
+        settings = self.settings
+        return Trial(self._timing(point), settings.threads, point, like=self.facts.traced)
 
     def _timing(self, rows: int) -> Timing:
         settings = self.settings

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from shipworthy.serve.conditions import Conditions
+from shipworthy.serve.contrast import Control
 from shipworthy.serve.modes import TAIL, Minimum
 from shipworthy.serve.stats import needed_runs
 
@@ -93,6 +94,18 @@ def check_conditions(conditions: Sequence[Conditions]) -> list[str]:
             f"{MOST_FREQUENCY_CHANGE:.0%} is allowed"
         )
     return reasons
+
+
+def check_control(control: Control) -> list[str]:
+    """Return a reason if a session's A/A control shows a difference; too few turns show none."""
+    if control.fit or not control.ratio.known:
+        return []
+    return [f"the session is unfit for comparisons: {control.reason}"]
+
+
+def tell(reasons: Sequence[str]) -> str:
+    """Return the verdict in a word, with the reasons if it is against the result."""
+    return f"INVALID: {'; '.join(reasons)}" if reasons else "VALID"
 
 
 def median(latencies_ns: Sequence[int]) -> float:

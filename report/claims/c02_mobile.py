@@ -60,14 +60,9 @@ def _decide(evidence: Evidence) -> Finding:
 
 
 def _caveats(birth: Mapping[str, Any]) -> Iterable[str]:
-    for told in birth["unfit"]:
-        yield f"unfit control: {told}"
-    invalid = birth["invalid"]
-    if invalid:
-        yield (
-            f"{len(invalid)} benchmarks are INVALID by themselves (such as: {invalid[0]}); the "
-            "ratios stand on turns and controls, the latencies in the records do not"
-        )
+    unfit = birth["unfit"]
+    if unfit:
+        yield f"{len(unfit)} reasons that sessions are unfit, such as: {unfit[0]}"
 
 
 def _in_format(

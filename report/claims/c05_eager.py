@@ -15,7 +15,9 @@ from shipworthy.report.claims.claim import (
     Part,
     above,
     combine,
+    pool,
     pool_fit,
+    tell_busy,
 )
 
 MARGIN = 0.05
@@ -39,7 +41,7 @@ def _decide(evidence: Evidence) -> Finding:
         _meaning(parts),
         effect,
         tuple(parts),
-        tuple(evidence["eager"]["unavailable"]),
+        (*evidence["eager"]["unavailable"], *tell_busy(comparisons)),
     )
 
 
@@ -47,7 +49,18 @@ def _part(comparisons: Sequence[Mapping[str, Any]], kind: str, work: str) -> Par
     found = [c for c in comparisons if (c["kind"], c["work"]) == (kind, work)]
     effect, left_out = pool_fit(found, "ratio")
     cases = ", ".join(f"{c['model']} batch {c['batch']}: {_tell(c)}" for c in found)
-    told = "; ".join(filter(None, (f"pooled {effect}" if effect else "no answer", left_out, cases)))
+    processor = pool([c["processor"] for c in found], "ratio")
+    told = "; ".join(
+        filter(
+            None,
+            (
+                f"pooled {effect}" if effect else "no answer",
+                left_out,
+                cases,
+                f"processor time {processor or 'without interval'}",
+            ),
+        )
+    )
     title = f"PyTorch is faster {_WORKS[work]}, {_KINDS[kind]}"
     return Part(title, above(effect, MARGIN), told, decides=kind == "eager")
 
@@ -83,7 +96,8 @@ CLAIM = Claim(
         "The same architecture, weights, batch and number of threads, each way in a fresh "
         "process; ways take turns (ABBA), and PyTorch's eager way is measured twice as a control. "
         "The ratio is TensorFlow's time over PyTorch's, at inference and for a whole training "
-        "step (forward, backward, Adam)."
+        "step (forward, backward, Adam). Beside it stands the ratio of processor time, which a "
+        "busy machine hardly changes."
     ),
     rule=(
         "PyTorch is faster if the whole interval (99 %, hierarchical bootstrap; models and batch "

@@ -15,6 +15,7 @@ from shipworthy.report.claims.claim import (
     above,
     combine,
     pool_fit,
+    tell_busy,
 )
 
 MARGIN = 0.10
@@ -36,7 +37,7 @@ def _decide(evidence: Evidence) -> Finding:
         _meaning(combine(parts)),
         effect,
         tuple(parts),
-        tuple(evidence["training"]["unavailable"]),
+        (*evidence["training"]["unavailable"], *tell_busy(models)),
     )
 
 

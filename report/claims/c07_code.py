@@ -17,6 +17,7 @@ from shipworthy.report.claims.claim import (
     above,
     combine,
     pool_fit,
+    tell_busy,
 )
 
 CODE_MARGIN = 0.10
@@ -44,7 +45,9 @@ def _decide(evidence: Evidence) -> Finding:
         f"the hand-written training loops of models/learner.py have {loops['pytorch']} statements "
         f"in PyTorch and {loops['tensorflow']} in Keras: without fit the two are alike"
     )
-    return Finding(combine(parts), _meaning(parts), definitions, parts, (told,))
+    return Finding(
+        combine(parts), _meaning(parts), definitions, parts, (told, *tell_busy(exports["formats"]))
+    )
 
 
 def _mean_ratio(models: list[Mapping[str, Any]], counted: str) -> Effect:

@@ -158,7 +158,7 @@ def below(effect: Effect | None, margin: float) -> Verdict:
 
 
 def pool_fit(sessions: Sequence[Mapping[str, Any]], unit: str) -> tuple[Effect | None, str]:
-    """Pool the ratios of the sessions whose control is fit, and tell what was left out.
+    """Pool the ratios of the sessions that are fit, and tell what was left out.
 
     No effect if more than half are unfit, as `UNFIT` says, or if a ratio lacks its interval.
 
@@ -168,16 +168,25 @@ def pool_fit(sessions: Sequence[Mapping[str, Any]], unit: str) -> tuple[Effect |
     """
     fit = [one for one in sessions if one["fit"]]
     lost = len(sessions) - len(fit)
-    told = f"{lost} of {len(sessions)} sessions left out: their control differs" if lost else ""
+    told = f"{lost} of {len(sessions)} sessions are unfit and left out" if lost else ""
     if not sessions or 2 * lost > len(sessions):
         return None, told
     effect = pool([one["ratio"] for one in fit], unit)
     return effect, told if effect else told or "too few processes for an interval"
 
 
+def tell_busy(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line about sessions during which the machine did other work; nothing if none."""
+    reasons = [one["busy"][0] for one in sessions if one.get("busy")]
+    if not reasons:
+        return []
+    return [f"the machine was busy during {len(reasons)} of {len(sessions)} sessions: {reasons[0]}"]
+
+
 UNFIT = (
-    "A session whose control (the same thing measured twice) is unfit is left out; if that is more "
-    "than half of them, the answer is INCONCLUSIVE."
+    "A session is unfit if the same thing measured twice in it differs, or if the machine was busy "
+    "with other work meanwhile. It is left out; if more than half of them are, the answer is "
+    "INCONCLUSIVE."
 )
 
 

@@ -24,7 +24,10 @@ def mcnemar(only_first: int, only_second: int) -> float:
     if only_first < 0 or only_second < 0:
         raise ValueError(f"counts are {only_first} and {only_second}; they must be at least 0")
     rows, fewer = only_first + only_second, min(only_first, only_second)
-    tail = sum(math.comb(rows, k) for k in range(fewer + 1))
+    tail = ways = 1  # of none, of the rows that can fall to the weaker one
+    for k in range(fewer):
+        ways = ways * (rows - k) // (k + 1)
+        tail += ways
     return min(1.0, float(2 * tail / 2**rows))
 
 
@@ -37,29 +40,26 @@ def share(hits: int, rows: int, unit: str, confidence: float = CONFIDENCE) -> Ef
     """
     if not 0 <= hits <= rows or rows == 0:
         raise ValueError(f"{hits} of {rows} is no share")
+    if 2 * hits > rows:  # fewer terms to sum
+        missed = share(rows - hits, rows, unit, confidence)
+        return Effect(hits / rows, 1 - missed.high, 1 - missed.low, unit)
     tail = (1 - confidence) / 2
-    low = 0.0 if hits == 0 else 1 - _upper(rows - hits, rows, tail)
-    high = 1.0 if hits == rows else _upper(hits, rows, tail)
-    return Effect(hits / rows, low, high, unit)
+    low = _where(hits - 1, rows, 1 - tail) if hits else 0.0
+    return Effect(hits / rows, low, _where(hits, rows, tail), unit)
 
 
-def _upper(hits: int, rows: int, tail: float) -> float:
-    """Return the share at which so few hits have the probability `tail`, by bisection."""
-    low, high = hits / rows, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(hits, rows, middle) > tail else (low, middle)
-    return (low + high) / 2
-
-
-def _at_most(hits: int, rows: int, p: float) -> float:
-    if p >= 1:
-        return float(hits >= rows)
-    log_choose = [
+def _where(hits: int, rows: int, chance: float) -> float:
+    """Return the share at which there are at most so many hits with that chance, by bisection."""
+    ways = [
         math.lgamma(rows + 1) - math.lgamma(k + 1) - math.lgamma(rows - k + 1)
         for k in range(hits + 1)
     ]
-    return math.fsum(
-        math.exp(choose + k * math.log(p) + (rows - k) * math.log1p(-p))
-        for k, choose in enumerate(log_choose)
-    )
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        log_hit, log_miss = math.log(middle), math.log1p(-middle)
+        at_most = math.fsum(
+            math.exp(way + k * log_hit + (rows - k) * log_miss) for k, way in enumerate(ways)
+        )
+        low, high = (middle, high) if at_most > chance else (low, middle)
+    return (low + high) / 2

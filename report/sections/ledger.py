@@ -14,6 +14,17 @@ _TONES = {"SUPPORTED": "passed", "REFUTED": "failed", "MIXED": "skipped"}
 
 
 @dataclass(frozen=True)
+class Part:
+    """One statement of a claim as text; `aside` if it does not count for the verdict."""
+
+    title: str
+    verdict: str
+    tone: str
+    told: str
+    aside: bool
+
+
+@dataclass(frozen=True)
 class Entry:
     """One claim as text; `tone` chooses its colour."""
 
@@ -28,6 +39,7 @@ class Entry:
     rule: str
     evidence: list[tuple[str, str]]
     reasons: list[str]
+    parts: list[Part]
 
 
 def make(scope: Scope) -> Section:
@@ -69,6 +81,18 @@ def _entry(claim: Mapping[str, Any]) -> Entry:
             (_text(e.get("title")), _text(e.get("path"))) for e in claim.get("evidence") or []
         ],
         reasons=[_text(reason) for reason in claim.get("reasons") or []],
+        parts=[_part(part) for part in claim.get("parts") or []],
+    )
+
+
+def _part(part: Mapping[str, Any]) -> Part:
+    verdict = _text(part.get("verdict"))
+    return Part(
+        title=_text(part.get("title")),
+        verdict=verdict,
+        tone=_TONES.get(verdict, "open"),
+        told=_text(part.get("told")),
+        aside=part.get("decides") is False,
     )
 
 

@@ -88,7 +88,7 @@ def _draw(
     ]  # fmt: skip
     with rows_figure(groups) as (figure, axes, heights):
         ratios = [way["ratio"] for _, ways in drawn for way in ways]
-        log_axis(axes, [1.0, *(v for r in ratios for v in r.values() if _positive(v))], _times)
+        log_axis(axes, [1.0, *(v for r in ratios for v in r.values() if _positive(v))], _tick)
         axes.axvline(1, color=colour("--ink"), linewidth=0.9)
         hues = [group.hue for group in groups for _ in group.lines]
         for y, hue, ratio in zip(heights, hues, ratios, strict=True):
@@ -166,6 +166,12 @@ def _at_side(way: Mapping[str, Any]) -> str:
 
 def _times(value: float) -> str:
     return f"\N{MULTIPLICATION SIGN}{format_ratio(value)}"
+
+
+def _tick(value: float) -> str:
+    if value < 10**6:
+        return _times(value)
+    return f"\N{MULTIPLICATION SIGN}{value / 10**6:g} M"
 
 
 def _positive(value: Any) -> bool:

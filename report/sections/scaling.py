@@ -19,7 +19,7 @@ from shipworthy.report.sections.section import (
     measured,
 )
 from shipworthy.report.svg import to_inline_svg
-from shipworthy.report.units import UNKNOWN, format_ns
+from shipworthy.report.units import UNKNOWN, format_ns, format_rate
 
 Point = Mapping[str, Any]
 
@@ -168,16 +168,6 @@ def _rows_per_second(point: Point) -> float | None:
     return 1e9 * point["batch"] / point["p50_ns"] if point["p50_ns"] else None
 
 
-def _per_second(value: float | None) -> str:
-    """Return a rate without its unit, three digits and a K or M."""
-    if value is None:
-        return UNKNOWN
-    for scale, sign in ((10**6, "M"), (10**3, "K")):
-        if value >= 0.9995 * scale:
-            return f"{float(f'{value / scale:.3g}'):g} {sign}"
-    return f"{float(f'{value:.3g}'):g}"
-
-
 def _whole(value: float) -> str:
     return f"{value:g}"
 
@@ -211,8 +201,8 @@ _BATCHES = Sweep(
     x_title="rows in a batch",
     y_title="rows per second",
     show_x=_whole,
-    show_y=_per_second,
-    table=lambda found: _by_setting(found, "batch", lambda p: _per_second(_rows_per_second(p))),
+    show_y=format_rate,
+    table=lambda found: _by_setting(found, "batch", lambda p: format_rate(_rows_per_second(p))),
 )
 _SUSTAINED = Sweep(
     kind="sustained",

@@ -17,7 +17,7 @@ from shipworthy.report.sections.section import (
     measured,
 )
 from shipworthy.report.svg import colour, to_inline_svg
-from shipworthy.report.units import UNKNOWN, format_ns
+from shipworthy.report.units import UNKNOWN, format_ns, format_rate
 from shipworthy.serve import stats
 
 TITLES = {
@@ -81,7 +81,7 @@ def row_of(m: Measurement) -> list[str]:
     else:
         told = UNKNOWN if rate is None else f"{rate:,.0f} rows/s"
     return [
-        "VALID" if m.valid else f"INVALID: {', '.join(m.reasons) or 'no reason was recorded'}",
+        "VALID" if m.valid else f"INVALID: {'; '.join(m.reasons) or 'no reason was recorded'}",
         told,
         *(format_ns(points[p]) for p in stats.PERCENTILES),
         f"{int(data['queries']):,}",
@@ -127,7 +127,7 @@ def _draw_server(model: Model, curves: list[Curve], number: int, whole: bool) ->
     bounds = {float(m.data["bound_ns"]) for _, m in found if m.data.get("bound_ns")}
     with curves_figure(
         curves, x_title="queries per second asked", y_title="99th percentile of latency",
-        show_x=lambda v: f"{v:,.0f}", show_y=format_ns, steps=False, also_y=sorted(bounds),
+        show_x=format_rate, show_y=format_ns, steps=False, log_x=True, also_y=sorted(bounds),
     ) as (figure, axes):  # fmt: skip
         for bound in bounds:
             axes.axhline(bound, color=colour("--bad"), linewidth=1)

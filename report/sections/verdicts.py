@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from shipworthy.report.records import Record, format_title, reason
 from shipworthy.report.rows import Row, describe_setting, make_row, task_title
 from shipworthy.report.scope import Scope, cell_label
-from shipworthy.report.sections.cold_start import find_start
 from shipworthy.report.sections.section import Section
 from shipworthy.report.units import format_bytes, format_ns, plain
 from shipworthy.serve import stats
@@ -102,15 +101,10 @@ def _make_cell(record: Record, address: str) -> Cell:
 
 def _highlights(records: Sequence[Record], cells: Sequence[Cell]) -> list[Highlight]:
     """Return the best cell by each measure that at least two passing cells have."""
-
-    def cold(record: Record) -> int | None:
-        start = find_start(record)
-        return stats.median(start.totals) if start else None
-
     measures = (
         ("Lowest median latency", lambda r: stats.percentiles(r["latencies_ns"] or [])[50],
          format_ns),
-        ("Shortest cold start", cold, format_ns),
+        ("Shortest cold start", lambda r: stats.median(r["cold_starts_ns"] or []), format_ns),
         ("Lowest peak memory", lambda r: r["peak_rss_bytes"], format_bytes),
         ("Smallest artifact", lambda r: r["size_bytes"], format_bytes),
     )  # fmt: skip

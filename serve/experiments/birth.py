@@ -1,44 +1,43 @@
-"""Compares the artifacts of the same architecture that were born in the two frameworks."""
+"""Times artifacts of the same architecture born in the two frameworks, and compares them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from shipworthy.serve import contrast
 from shipworthy.serve.bench import read_benchmark
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
-from shipworthy.serve.experiments.ship import measurements, record_link
+from shipworthy.serve.experiments.ship import busy, measurements, record_link, time_cells
 from shipworthy.serve.judge import read_validation
-from shipworthy.serve.records import Record, collect
-from shipworthy.serve.steps import Event
+from shipworthy.serve.modes import PRESETS
+from shipworthy.serve.records import Record
 
 Comparison = dict[str, Any]
 
 
 def _run(context: Context, settings: Settings) -> Progress:
-    del settings
+    timing = replace(PRESETS[context.mode], processes=settings["processes"])
     comparisons: list[Comparison] = []
     unfit: list[str] = []
-    busy: list[str] = []
     models = [model["model"] for model in context.data("models")["models"]]
     for model in models:
-        step = f"{model}: born in either framework"
-        yield Event(step, "started")
         out = context.model_folder(model)
-        records = {(r["framework"], r["format"]): r for r in collect(out)}
+        timed = yield from time_cells(context, model, timing)
+        records = {(r["framework"], r["format"]): r for r in timed}
         runs = {cell: read_runs(out, cell) for cell, record in records.items() if _passed(record)}
         controls = {cell: halves(found) for cell, found in runs.items() if found}
         unfit += [
-            f"{model} {cell[0]}>{cell[1]}: {c.reason}" for cell, c in controls.items() if not c.fit
+            f"{model} {cell[0]}>{cell[1]}: {reason}"
+            for cell, control in controls.items()
+            for reason in (control.reason, *busy(records[cell]))
+            if reason
         ]
-        mine = list(compare_births(model, records, runs, controls))
-        comparisons += mine
-        busy += [r["invalid_reasons"][0] for r in records.values() if r.get("valid") is False]
-        yield Event(step, "done", f"{len(mine)} ratios")
+        comparisons += compare_births(model, records, runs, controls)
     links = tuple(record_link(context.out, context.model_folder(model)) for model in models)
-    return Result({"comparisons": comparisons, "unfit": unfit, "invalid": busy}, records=links)
+    return Result({"comparisons": comparisons, "unfit": unfit}, tuple(unfit[:1]), links)
 
 
 Cell = tuple[str, str]
@@ -74,7 +73,7 @@ def compare_births(
         found = _ratios([records[c] for c in cells], [runs[c] for c in cells])
         for metric, ratio in found:
             timed = metric in ("latency", "cold start")
-            fit = not timed or all(controls[cell].fit for cell in cells)
+            fit = not timed or all(controls[c].fit and not busy(records[c]) for c in cells)
             yield {**common, "metric": metric, "ratio": ratio.to_json(), "fit": fit}
 
 
@@ -119,6 +118,7 @@ EXPERIMENT = Experiment(
     "birth",
     "artifacts born in TensorFlow against those born in PyTorch",
     _run,
-    sources=(Path(__file__), Path(contrast.__file__)),
+    settings={"quick": {"processes": 6}, "normal": {"processes": 8}},
+    sources=(Path(__file__), Path(contrast.__file__), Path(__file__).parent.parent / "runner"),
     needs=("models",),
 )

@@ -1,8 +1,8 @@
 """Finds the experiments, runs those that are wanted, and keeps what is finished.
 
 A finished experiment is kept until its code, its settings, the machine or what it was made from
-changes; a failed one is run again. An interrupted run goes on with the first that is not finished,
-and within it with the first session that it has not.
+changes; one that failed, or was made while the machine was busy, is run again. An interrupted run
+goes on with the first that is not finished, and within it with the first session that it has not.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ def conduct(context: Context, wanted: Sequence[Experiment]) -> Iterator[Event]:
         if found.data is None:
             yield Event(experiment.name, "failed", found.reasons[0], found.seconds)
             continue
+        if not found.valid:
+            yield Event(experiment.name, "done", f"not fit: {found.reasons[0]}", found.seconds)
+            continue
         for done in (context.out / FOLDER / PARTS).glob(f"{experiment.name}-*"):
             shutil.rmtree(done)
         yield Event(experiment.name, "done", f"{found.seconds:.0f} s", found.seconds)
@@ -118,7 +121,7 @@ def _run(context: Context, experiment: Experiment) -> Generator[Event, None, Evi
         round(time.monotonic() - begin, 1),
         describe_machine(),
         None if why else result.data,
-        result.reasons,
+        result.unfit,
         result.records,
     )
 
@@ -126,7 +129,7 @@ def _run(context: Context, experiment: Experiment) -> Generator[Event, None, Evi
 def is_finished(context: Context, experiment: Experiment) -> bool:
     """Tell whether evidence of this code, machine and mode, or of a longer mode, is there."""
     found = read_evidence(context.out, experiment.name)
-    if found is None or found.data is None:
+    if found is None or not found.valid:
         return False
     enough = MODES[MODES.index(context.mode) :]
     return found.mode in enough and found.key == key_of(context.out, experiment, found.mode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from shipworthy.serve import contrast
 from shipworthy.serve.experiments import timing
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
-from shipworthy.serve.experiments.worker import WAYS, Told, in_turns
+from shipworthy.serve.experiments.worker import WAYS, Told, busy, in_turns, unfit
 from shipworthy.serve.steps import Event
 
 KINDS = {
@@ -32,12 +32,14 @@ def _run(context: Context, settings: Settings) -> Progress:
         comparisons += [{**case, **one} for one in found["comparisons"]]
         unavailable += [f"{step}: {reason}" for reason in found["lost"]]
         yield Event(step, "done", f"{settings['processes']} processes a way")
-    return Result({"comparisons": comparisons, "unavailable": unavailable})
+    return Result({"comparisons": comparisons, "unavailable": unavailable}, unfit(comparisons))
 
 
 def _session(options: Settings, settings: Settings, timeout: float) -> dict[str, Any]:
     told, lost = in_turns(tuple(WAYS), options, settings["processes"], timeout)
-    return {"comparisons": list(compare(told)), "lost": list(lost.values())}
+    comparisons = list(compare(told))
+    fit = all(one["fit"] for one in comparisons)
+    return {"comparisons": comparisons, "lost": list(lost.values()), "fit": fit}
 
 
 def compare(told: Mapping[str, list[Told]]) -> Iterator[dict[str, Any]]:
@@ -51,6 +53,7 @@ def compare(told: Mapping[str, list[Told]]) -> Iterator[dict[str, Any]]:
     if not all(way in latencies for way in CONTROL):
         return
     control = contrast.control(*(latencies[way] for way in CONTROL))
+    others = busy(told)
     for kind, (first, second) in KINDS.items():
         if first not in latencies or second not in latencies:
             continue
@@ -60,7 +63,11 @@ def compare(told: Mapping[str, list[Told]]) -> Iterator[dict[str, Any]]:
         yield {
             "kind": kind,
             "ratio": ratio.to_json(),
-            "fit": control.fit,
+            "processor": contrast.ratio_of_values(
+                *map(_processor_ns, (told[first], told[second]))
+            ).to_json(),
+            "fit": control.fit and not others,
+            "busy": others,
             "control": control.to_json(),
             "ways": {
                 way: {
@@ -71,6 +78,11 @@ def compare(told: Mapping[str, list[Told]]) -> Iterator[dict[str, Any]]:
                 for way in (first, second)
             },
         }
+
+
+def _processor_ns(runs: Sequence[Told]) -> list[float]:
+    """Return the processor time of a typical run in each process, which waiting does not touch."""
+    return [one["cpu_ns"] / len(one["latencies_ns"]) for one in runs]
 
 
 _QUICK = (

@@ -26,7 +26,7 @@ class Evidence:
     started_at : ISO 8601, UTC.
     seconds : it took.
     data : what was found; None if the experiment failed.
-    reasons : why it failed, or what the reader must know.
+    reasons : why it failed, or why it is not valid.
     links : title and path of further records, relative to the folder of the ledger.
     """
 
@@ -40,6 +40,11 @@ class Evidence:
     data: Mapping[str, Any] | None
     reasons: tuple[str, ...] = ()
     records: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether it need not be made again: there is a result, and all of it was fit."""
+        return self.data is not None and not self.reasons
 
     @property
     def links(self) -> tuple[tuple[str, str], ...]:
@@ -72,7 +77,7 @@ def write_evidence(out: Path, found: Evidence) -> None:
             "started_at": found.started_at,
             "seconds": found.seconds,
             "machine": dict(found.machine),
-            "valid": found.data is not None,
+            "valid": found.valid,
             "reasons": list(found.reasons),
             "records": [{"title": title, "path": path} for title, path in found.records],
             "data": found.data,

@@ -49,12 +49,13 @@ class Context:
     def session(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what one session of an experiment gives, kept until the experiment is finished.
 
-        An interrupted experiment goes on with the first session that it has not.
+        An interrupted experiment goes on with the first session that it has not, or that was not
+        fit.
 
         Parameters
         ----------
         name : unique in the experiment.
-        measure : makes it; what it returns is written as JSON.
+        measure : makes it; what it returns is written as JSON, if its ``fit`` is true.
         """
         path = (
             None if self.parts is None else self.parts / f"{re.sub(r'[^a-z0-9]+', '-', name)}.json"
@@ -65,8 +66,9 @@ class Context:
             return dict(json.loads(path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             found = measure()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, found)
+            if found["fit"]:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, found)
             return found
 
     def model_folder(self, model: str) -> Path:
@@ -94,10 +96,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Result:
-    """What an experiment returns; see `shipworthy.serve.experiments.evidence.Evidence`."""
+    """What an experiment returns.
+
+    Parameters
+    ----------
+    data : JSON-ready.
+    unfit : why parts of it may not be relied on, such as a busy machine; they are told, and the
+        experiment is made again the next time.
+    records : see `shipworthy.serve.experiments.evidence.Evidence`.
+    """
 
     data: Mapping[str, Any]
-    reasons: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
     records: tuple[tuple[str, str], ...] = ()
 
 

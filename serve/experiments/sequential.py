@@ -13,7 +13,8 @@ from shipworthy.serve import contrast
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
 from shipworthy.serve.experiments.programs_folder import PROGRAMS
 from shipworthy.serve.experiments.ship import record_link, ship
-from shipworthy.serve.experiments.turns import take_turns
+from shipworthy.serve.experiments.turns import Session, take_turns
+from shipworthy.serve.experiments.worker import unfit
 from shipworthy.serve.modes import PRESETS
 from shipworthy.serve.records import Record
 
@@ -28,7 +29,7 @@ def _run(context: Context, settings: Settings) -> Progress:
         subject = identify(
             parse(f"{FILE}:{way}"), context.model_folder(way), context.launch, context.timeout
         )
-        shipped = yield from ship(context, subject, None)
+        shipped = yield from ship(context, subject)
         records[way] = {record["format"]: record for record in shipped}
     formats = []
     for format_ in FORMATS:
@@ -43,15 +44,27 @@ def _run(context: Context, settings: Settings) -> Progress:
                 name: (context.model_folder(name.split()[0]), cell) for name in (*WAYS, _AGAIN)
             }
             timing = replace(PRESETS[context.mode], processes=settings["processes"])
-            runs = yield from take_turns(
+            session = yield from take_turns(
                 f"sequential against subclass in {format_}", cells, timing, context.timeout
             )
-            ratio = contrast.ratio_interval(runs["subclass"], runs["sequential"])
-            control = contrast.control(runs["subclass"], runs[_AGAIN])
-            told |= {"latency": ratio.to_json(), "control": control.to_json(), "fit": control.fit}
+            told |= compare(session)
         formats.append(told)
     links = tuple(record_link(context.out, context.model_folder(way)) for way in WAYS)
-    return Result({"formats": formats}, records=links)
+    timed = [one for one in formats if "fit" in one]
+    return Result({"formats": formats}, unfit(timed), links)
+
+
+def compare(session: Session) -> dict[str, Any]:
+    """Return the latency of the sequential network over the subclass', and the control."""
+    runs = session.latencies_ns
+    ratio = contrast.ratio_interval(runs["subclass"], runs["sequential"])
+    control = contrast.control(runs["subclass"], runs[_AGAIN])
+    return {
+        "latency": ratio.to_json(),
+        "control": control.to_json(),
+        "fit": control.fit and not session.busy,
+        "busy": session.busy,
+    }
 
 
 EXPERIMENT = Experiment(

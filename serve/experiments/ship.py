@@ -1,4 +1,4 @@
-"""Exports, proves and times a model for an experiment, as ``shipworthy export`` does."""
+"""Exports, proves and times models for experiments, as ``shipworthy export`` does."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ from typing import Any
 from shipworthy.convert.routes import FORMATS
 from shipworthy.models.subject import Subject
 from shipworthy.serve import folder, pipeline
+from shipworthy.serve.conditions import Conditions
 from shipworthy.serve.experiments.experiment import Context
 from shipworthy.serve.modes import Settings
 from shipworthy.serve.records import Record, collect, write_records
 from shipworthy.serve.steps import Event
+from shipworthy.serve.validity import check_conditions
 
 
-def ship(
-    context: Context, subject: Subject, settings: Settings | None
-) -> Generator[Event, None, list[Record]]:
+def ship(context: Context, subject: Subject) -> Generator[Event, None, list[Record]]:
     """Put a model through the pipeline, in every cell; return its records.
 
     What is unchanged is kept. A cell that fails has its reason in its record.
-
-    Parameters
-    ----------
-    settings : of the benchmark; None does not time it.
     """
     out = context.model_folder(subject.name)
     with folder.hold(out):
@@ -36,12 +32,33 @@ def ship(
         lost = pipeline.train(job)
         events = pipeline.export(job, context.executor, context.launch, lost)
         yield from _titled(subject.name, events)
-        if settings is not None:
-            timed = pipeline.measure(out, job.cells, settings, timeout=context.timeout, again=False)
-            yield from _titled(subject.name, timed)
         records = collect(out)
         write_records(out, records)
     return records
+
+
+def time_cells(
+    context: Context, model: str, settings: Settings
+) -> Generator[Event, None, list[Record]]:
+    """Time the cells of a model that was shipped; return its records.
+
+    What was measured on a quiet machine is kept.
+    """
+    out = context.model_folder(model)
+    with folder.hold(out):
+        again = any(busy(record) for record in collect(out))
+        cells = folder.asked(out).cells
+        timed = pipeline.measure(out, cells, settings, timeout=context.timeout, again=again)
+        yield from _titled(model, timed)
+        records = collect(out)
+        write_records(out, records)
+    return records
+
+
+def busy(record: Record) -> list[str]:
+    """Return what else the machine did while a cell was timed; nothing if it was quiet."""
+    conditions = [Conditions(**one) for one in record.get("conditions") or ()]
+    return check_conditions(conditions) if conditions else []
 
 
 def _titled(model: str, events: Iterator[Event]) -> Iterator[Event]:

@@ -16,6 +16,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,9 @@ def measure(
 
     Returns
     -------
-    ``latencies_ns``, ``first_ns`` (the first run, with whatever it compiles or traces),
-    ``rows_per_s`` at the median, ``first_loss`` and ``loss`` (of the first and the last step; None
-    for inference).
+    ``latencies_ns``, ``wall_ns`` and ``cpu_ns`` of all of them, ``first_ns`` (the first run, with
+    whatever it compiles or traces), ``rows_per_s`` at the median, ``first_loss`` and ``loss`` (of
+    the first and the last step; None for inference).
     """
     source = zoo.source(model, framework)
     if work == "inference":
@@ -78,11 +79,11 @@ def measure(
     first_ns = time.perf_counter_ns() - begin
     least = int(seconds * 1e9)
     timing = Timing("", _WARMUP, needed_runs(50), _MOST_RUNS, least, _LONGEST_NS)
-    latencies = time_runs(run, timing)
-    middle = sorted(latencies)[len(latencies) // 2]
+    loop = time_runs(run, timing)
+    middle = sorted(loop.latencies_ns)[len(loop.latencies_ns) // 2]
     loss = run()
     return {
-        "latencies_ns": latencies,
+        **asdict(loop),
         "first_ns": first_ns,
         "rows_per_s": batch * 1e9 / middle,
         **{

@@ -10,7 +10,7 @@ from typing import Any
 from shipworthy.serve import contrast
 from shipworthy.serve.experiments import timing
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
-from shipworthy.serve.experiments.worker import Told, in_turns
+from shipworthy.serve.experiments.worker import Told, busy, in_turns, unfit
 from shipworthy.serve.steps import Event
 
 # Each as its recipe has it: PyTorch eagerly, TensorFlow one graph a step.
@@ -28,14 +28,16 @@ def _run(context: Context, settings: Settings) -> Progress:
         unavailable += [f"{model}: {reason}" for reason in found["lost"]]
         models += [{"model": model, **one} for one in found["models"]]
         yield Event(step, "done", "; ".join(found["lost"]) or f"{settings['processes']} each")
-    return Result({"models": models, "unavailable": unavailable})
+    return Result({"models": models, "unavailable": unavailable}, unfit(models))
 
 
 def _session(model: str, settings: Settings, timeout: float) -> dict[str, Any]:
     """Train one model in turns; if a way fails, what its processes told is no answer."""
     ways = (PYTORCH, AGAIN, TENSORFLOW)
     told, lost = in_turns(ways, {"model": model, "work": "train"}, settings["processes"], timeout)
-    return {"models": [] if lost else [compare(told)], "lost": list(lost.values())}
+    models = [] if lost else [compare(told)]
+    fit = all(one["fit"] for one in models)
+    return {"models": models, "lost": list(lost.values()), "fit": fit}
 
 
 def compare(told: Mapping[str, list[Told]]) -> dict[str, Any]:
@@ -47,11 +49,13 @@ def compare(told: Mapping[str, list[Told]]) -> dict[str, Any]:
     rows = {way: [one["rows_per_s"] for one in runs] for way, runs in told.items()}
     control = contrast.ratio_of_values(rows[PYTORCH], rows[AGAIN])
     verdict = contrast.decide(control, margin=CONTROL_MARGIN)
+    others = busy(told)
     return {
         "quality": contrast.ratio_of_values(seconds[PYTORCH], seconds[TENSORFLOW]).to_json(),
         "throughput": contrast.ratio_of_values(rows[TENSORFLOW], rows[PYTORCH]).to_json(),
         "control": control.to_json(),
-        "fit": control.known and verdict not in ("faster", "slower"),
+        "fit": control.known and verdict not in ("faster", "slower") and not others,
+        "busy": others,
         "ways": {
             way: [
                 {name: one[name] for name in

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from shipworthy.serve.bench import schedule
+from shipworthy.serve.conditions import Conditions, watch
 from shipworthy.serve.experiments.experiment import ExperimentError
 from shipworthy.serve.experiments.programs_folder import run_program
+from shipworthy.serve.validity import check_conditions
 
 WORKER = "shipworthy.serve.experiments.timing"
 
@@ -61,7 +64,8 @@ def in_turns(
 
     Returns
     -------
-    What each way's processes told, and why a way failed.
+    What each way's processes told, with ``conditions`` (what the machine did meanwhile), and why a
+    way failed.
     """
     told: dict[str, list[Told]] = {way: [] for way in ways}
     lost: dict[str, str] = {}
@@ -69,8 +73,30 @@ def in_turns(
         if way in lost:
             continue
         try:
-            told[way].append(call(way, {**options, "seed": len(told[way])}, timeout))
+            with watch() as watching:
+                one = call(way, {**options, "seed": len(told[way])}, timeout)
+            told[way].append(one | {"conditions": asdict(watching.found)})
         except ExperimentError as e:
             lost[way] = f"{way}: {e}"
             del told[way]
     return told, lost
+
+
+def busy(told: Mapping[str, Sequence[Told]]) -> list[str]:
+    """Return what else happened on the machine that makes a session unfit; nothing if it is fit.
+
+    The control does not notice it: a latency longer than the time slice of a busy machine grows,
+    a shorter one mostly does not, which favours whatever is fast.
+    """
+    seen = [Conditions(**one["conditions"]) for runs in told.values() for one in runs]
+    return check_conditions(seen)
+
+
+def unfit(sessions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return why sessions, each with ``fit``, ``busy`` and ``control``, may not be relied on."""
+    reasons = [
+        one["busy"][0] if one["busy"] else one["control"].get("reason") or "the control differs"
+        for one in sessions
+        if not one["fit"]
+    ]
+    return tuple(dict.fromkeys(reasons))

@@ -22,7 +22,7 @@ from shipworthy.models.atomic import WORK_PREFIX
 from shipworthy.models.errors import ShipworthyError, first_line
 from shipworthy.models.subject import Subject
 from shipworthy.serve.bench import bench_case, schedule
-from shipworthy.serve.contrast import control, decide, ratio_interval
+from shipworthy.serve.contrast import control, decide, ratio_interval, ratio_of_values
 from shipworthy.serve.folder import Cell, has_artifact
 from shipworthy.serve.judge import judge_cell, read_validation
 from shipworthy.serve.measurements import Measurement, read_measurements
@@ -31,6 +31,7 @@ from shipworthy.serve.python.ways import PACKAGE, RUNNER, missing_ways, ways_of
 from shipworthy.serve.runners import Timing
 from shipworthy.serve.stats import percentiles
 from shipworthy.serve.steps import Event
+from shipworthy.serve.validity import check_conditions
 
 KIND = "python"
 BATCH = 1
@@ -123,14 +124,13 @@ def measure(
             yield Event(_step(one.cell), "failed", CostError(f"its runner failed: {failed[0]}"))
             continue
         data = _tell(one, entries, taken, lost, settings)
-        Measurement(
-            KIND,
-            settings.mode,
-            data,
-            [] if data["aa"]["fit"] else [f"unfit session: {data['aa']['reason']}"],
-            asdict(settings),
-            [took.conditions for name in (*one.runners, *one.others) for took in taken[name]],
-        ).write(out.joinpath(*one.cell), one.verdict, started)
+        watched = [t.conditions for name in (*one.runners, *one.others) for t in taken[name]]
+        reasons = [] if data["aa"]["fit"] else [f"unfit session: {data['aa']['reason']}"]
+        # Turns share what slows all runs alike. Being preempted falls on the long runs only.
+        reasons += check_conditions(watched)
+        Measurement(KIND, settings.mode, data, reasons, asdict(settings), watched).write(
+            out.joinpath(*one.cell), one.verdict, started
+        )
         yield Event(_step(one.cell), "done", _told(data))
 
 
@@ -203,7 +203,7 @@ def _tell(
     aa = control(first, second, seed=settings.seed)
     free = [*first, *second]
     runner = [process for name in one.runners for process in taken[name]]
-    ways = [_way(RUNNER, "artifact", runner) | {"ratio": None, "decision": None}]
+    ways = [_way(RUNNER, "artifact", runner) | _ALONE]
     unavailable = [
         {"way": way, "of": "original", "reason": why} for way, why in one.missing.items()
     ]
@@ -213,7 +213,11 @@ def _tell(
             unavailable.append({"way": entry.way, "of": entry.of, "reason": lost[name]})
             continue
         ratio = ratio_interval(free, _latencies(taken[name]), seed=settings.seed)
-        compared = {"ratio": ratio.to_json(), "decision": decide(ratio, control=aa)}
+        compared = {
+            "ratio": ratio.to_json(),
+            "cpu_ratio": _cpu_ratio(runner, taken[name], settings.seed),
+            "decision": decide(ratio, control=aa),
+        }
         ways.append(_way(entry.way, entry.of, taken[name]) | compared)
     return {
         "threads": settings.threads,
@@ -225,6 +229,19 @@ def _tell(
     }
 
 
+_ALONE = {"ratio": None, "cpu_ratio": None, "decision": None}
+
+
+def _cpu_ratio(
+    free: Sequence[Taken], other: Sequence[Taken], seed: int
+) -> dict[str, float | None] | None:
+    """Return the ratio of processor time a run; None where it is too short to be counted."""
+    values = [[one.cpu_ns for one in processes] for processes in (free, other)]
+    if not all(ns > 0 for each in values for ns in each):
+        return None
+    return ratio_of_values(*values, seed=seed).to_json()
+
+
 def _way(way: str, of: str, processes: Sequence[Taken]) -> dict[str, Any]:
     latencies = _latencies(processes)
     compiled = f"{processes[0].first_ns / 1e9:.1f} s" if way == "torch_compile" else ""
@@ -234,6 +251,7 @@ def _way(way: str, of: str, processes: Sequence[Taken]) -> dict[str, Any]:
         "package": processes[0].package,
         "latencies_ns": latencies,
         "p50_ns": percentiles([ns for run in latencies for ns in run])[50],
+        "cpu_ns": [round(process.cpu_ns, 1) for process in processes],
         "load_ns": [process.load_ns for process in processes],
         "first_ns": [process.first_ns for process in processes],
         "cold_start_ns": [process.cold_start_ns for process in processes],

@@ -36,6 +36,7 @@ class Taken:
     Parameters
     ----------
     latencies_ns : of every timed run.
+    cpu_ns : processor time of a timed run, on average; what else ran on the machine is not in it.
     load_ns : importing what it needs and loading the model.
     first_ns : the first inference, with whatever it compiles or traces.
     cold_start_ns : from the start of the process to the first output.
@@ -45,6 +46,7 @@ class Taken:
     """
 
     latencies_ns: list[int]
+    cpu_ns: float
     load_ns: int
     first_ns: int
     cold_start_ns: int
@@ -112,8 +114,9 @@ class Entry:
         assert run.first_ns is not None
         assert run.cold_start_ns is not None
         return Taken(
-            list(run.bench["latencies_ns"]), run.load_ns, run.first_ns, run.cold_start_ns,
-            run.peak_rss_bytes, f"{run.runtime} {run.version}", watching.found,
+            list(run.bench["latencies_ns"]), run.bench["cpu_ns"] / run.bench["queries"],
+            run.load_ns, run.first_ns, run.cold_start_ns, run.peak_rss_bytes,
+            f"{run.runtime} {run.version}", watching.found,
         )  # fmt: skip
 
     def _take_python(self, private: Path) -> Taken:
@@ -143,8 +146,8 @@ class Entry:
             }
         )
         return Taken(
-            said["latencies_ns"], said["load_ns"], said["first_ns"], said["cold_start_ns"],
-            said["peak_rss_bytes"], said["package"],
+            said["latencies_ns"], said["cpu_ns"] / len(said["latencies_ns"]), said["load_ns"],
+            said["first_ns"], said["cold_start_ns"], said["peak_rss_bytes"], said["package"],
             watching.found,
         )  # fmt: skip
 

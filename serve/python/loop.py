@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import IO
@@ -56,8 +57,17 @@ def only_json() -> Iterator[IO[str]]:
         yield answer
 
 
-def time_runs(run: Callable[[], object], timing: Timing) -> list[int]:
-    """Warm up and run; return every latency in nanoseconds.
+@dataclass(frozen=True)
+class Loop:
+    """A timed loop: every latency, and what all of it took of the clock and of the processor."""
+
+    latencies_ns: list[int]
+    wall_ns: int
+    cpu_ns: int
+
+
+def time_runs(run: Callable[[], object], timing: Timing) -> Loop:
+    """Warm up and run.
 
     The garbage collector stays on: it is part of what Python costs.
 
@@ -69,17 +79,16 @@ def time_runs(run: Callable[[], object], timing: Timing) -> list[int]:
         run()
     latencies: list[int] = []
     clock = time.perf_counter_ns
-    begin = clock()
+    begin_cpu, begin = time.process_time_ns(), clock()
     while True:
         start = clock()
         run()
         end = clock()
         latencies.append(end - start)
         runs, spent = len(latencies), end - begin
-        if runs >= timing.max_runs or spent >= timing.max_ns:
-            return latencies
-        if runs >= timing.min_runs and spent >= timing.min_ns:
-            return latencies
+        enough = runs >= timing.min_runs and spent >= timing.min_ns
+        if enough or runs >= timing.max_runs or spent >= timing.max_ns:
+            return Loop(latencies, spent, time.process_time_ns() - begin_cpu)
 
 
 def peak_rss_bytes() -> int:

@@ -21,6 +21,14 @@ function cutText() {
   });
 }
 
+// Tables that reach beyond what they stand in; on a screen they scroll there.
+function wideTables() {
+  return [...document.querySelectorAll('table')].filter(table => table.checkVisibility())
+    .filter(table => table.getBoundingClientRect().right
+      > table.parentElement.getBoundingClientRect().right + 1)
+    .map(table => table.caption.textContent);
+}
+
 // Text whose contrast with what lies behind it is below WCAG 2.2's criterion 1.4.3 (AA).
 function lowContrast() {
   const parse = colour => {

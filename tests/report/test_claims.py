@@ -167,7 +167,7 @@ def test_unfit_sessions_are_left_out_and_too_many_are_no_answer():
 
     effect, told = pool_fit(sessions(True, True, False), "ratio")
     assert effect.value == pytest.approx(2)
-    assert told.startswith("1 of 3 sessions left out")
+    assert told == "1 of 3 sessions are unfit and left out"
     assert pool_fit(sessions(True, False, False), "ratio")[0] is None
     assert pool_fit([], "ratio")[0] is None
 
@@ -296,7 +296,7 @@ def births(fit=True, **ratios):
         for metric, found in ratios.items()
         for format_ in FORMATS
     ]
-    return {"comparisons": comparisons, "unfit": [] if fit else ["a cell"], "invalid": []}
+    return {"comparisons": comparisons, "unfit": [] if fit else ["a cell"]}
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,15 @@ def test_a_language_that_is_not_tried_says_why():
 def sessions(eager, graph=None, fit=True):
     found = {"eager": eager, "graph": graph}
     comparisons = [
-        {"model": "mlp", "work": work, "batch": 1, "kind": kind, "ratio": one, "fit": fit}
+        {
+            "model": "mlp",
+            "work": work,
+            "batch": 1,
+            "kind": kind,
+            "ratio": one,
+            "fit": fit,
+            "processor": one,
+        }
         for kind, ones in found.items()
         if ones is not None
         for work, one in zip(("inference", "train_step"), ones, strict=True)
@@ -387,6 +395,13 @@ def test_eager(evidence, verdict):
     finding = decide(5, eager=evidence)
     assert finding.verdict == verdict
     assert [part.decides for part in finding.parts] == ["eager" in p.title for p in finding.parts]
+
+
+def test_a_busy_machine_is_told():
+    evidence = sessions([ratio(3), ratio(3)], fit=False)
+    evidence["comparisons"][0]["busy"] = ["other processes kept 2.00 cores busy"]
+    (told,) = decide(5, eager=evidence).reasons
+    assert told.endswith("1 of 2 sessions: other processes kept 2.00 cores busy")
 
 
 def trainings(quality, throughput, fit=True):

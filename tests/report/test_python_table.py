@@ -11,7 +11,9 @@ def way(name, **changes):
         "way": name, "of": "artifact", "package": "onnxruntime 1.32.0",
         "latencies_ns": [[1000] * 50, [1200] * 50], "p50_ns": 1000, "first_ns": [5000, 7000],
         "cold_start_ns": [10**8, 3 * 10**8], "peak_rss_bytes": [10**6, 3 * 10**6], "equal": True,
-        "note": "", "ratio": {"value": 2.0, "low": 1.5, "high": 2.5}, "decision": "slower",
+        "note": "", "ratio": {"value": 2.0, "low": 1.5, "high": 2.5},
+        "cpu_ns": [800.0, 900.0], "cpu_ratio": {"value": 1.9, "low": 1.8, "high": 2.1},
+        "decision": "slower",
     } | changes  # fmt: skip
 
 
@@ -20,13 +22,14 @@ def measured(**changes):
         "threads": 1, "batch": 1, "case": "random_b1",
         "aa": {"value": 1.01, "low": 0.95, "high": 1.07, "fit": True, "reason": ""},
         "ways": [
-            way("runner", ratio=None, decision=None),
+            way("runner", ratio=None, cpu_ratio=None, decision=None),
             way("python_package"),
             way("torch_compile", of="original", note="It was compiled."),
         ],
         "unavailable": [],
     }  # fmt: skip
-    return {"data": data | changes, "valid": True, "reasons": []}
+    reasons = changes.pop("reasons", [])
+    return {"data": data | changes, "valid": not reasons, "reasons": reasons}
 
 
 def printed(cell, **options):
@@ -43,7 +46,17 @@ def test_a_row_a_way_with_intervals():
     assert "1.00 µs" in runner
     assert "slower" not in runner
     (package,) = [line for line in lines if line.lstrip().startswith("Python package  ")]
-    for part in ("2.00", "1.50 to 2.50", "slower", "2.00 MB", "6.00 µs", "200 ms"):
+    for part in (
+        "850 ns",
+        "1.90",
+        "1.80 to 2.10",
+        "2.00",
+        "1.50 to 2.50",
+        "slower",
+        "2.00 MB",
+        "6.00 µs",
+        "200 ms",
+    ):
         assert part in package
     assert "A/A 1.010 (0.950 to 1.070): fit. Batch 1, 1 thread." in told
     assert "original, torch.compile: It was compiled." in told
@@ -57,7 +70,10 @@ def test_what_is_not_there_is_told():
 
 
 def test_an_original_in_a_package_is_told_apart():
-    ways = [way("runner", ratio=None, decision=None), way("python_package", of="original")]
+    ways = [
+        way("runner", ratio=None, cpu_ratio=None, decision=None),
+        way("python_package", of="original"),
+    ]
     told = printed(measured(ways=ways))
     assert "original, Python package: onnxruntime 1.32.0" in told
 
@@ -70,6 +86,10 @@ def test_an_original_in_a_package_is_told_apart():
 ])  # fmt: skip
 def test_an_unfit_session_says_so(aa, told):
     assert told in printed(measured(aa=aa))
+
+
+def test_invalid_figures_say_why():
+    assert "INVALID: the machine was busy" in printed(measured(reasons=["the machine was busy"]))
 
 
 def test_a_ratio_without_an_interval_and_too_few_runs():

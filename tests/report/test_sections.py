@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from shipworthy.report.curves import spread
+from shipworthy.report.doubts import latency_doubts, tell_doubts
 from shipworthy.report.measurements import KINDS, read_measurement, unreadable
 from shipworthy.report.records import normalise
 from shipworthy.report.scope import Model, Scope, of_one
@@ -217,6 +218,7 @@ def test_the_ledger_tells_verdict_effect_and_reasons(zoo):
         "failed",
         "1.03 (0.99 to 1.08) ratio",
     )
+    assert [(p.title, p.verdict, p.aside) for p in first.parts] == [("ONNX", "SUPPORTED", True)]
     assert (second.verdict, second.tone, second.reasons) == (
         "NOT TESTED", "open", ["there is no browser runtime"],
     )  # fmt: skip
@@ -228,3 +230,18 @@ def test_the_best_by_each_measure_passed(mixed):
     assert labels
     passed = {f"{r['framework']} " for r in mixed if r["status"] == "passed"}
     assert all(any(label.startswith(name) for name in passed) for label in labels)
+
+
+def test_doubts_are_told_once_for_all_that_share_them():
+    one, two = ["kept 1.63 cores busy"], ["kept 1.7 cores busy", "too short"]
+    assert tell_doubts([("a", one), ("b", two)], 2) == (
+        "INVALID: kept 1.63 cores busy (all; this of a); too short (b)."
+    )
+    assert tell_doubts([("a", [])], 3) == "INVALID: no reason was recorded (a)."
+    assert tell_doubts([], 3) == ""
+
+
+def test_invalid_latencies_are_told_and_old_records_are_not_doubted(record, eight):
+    eight[0] |= {"valid": False, "invalid_reasons": ["the load changed"]}
+    assert latency_doubts(eight) == "INVALID: the load changed (pytorch ONNX)."
+    assert latency_doubts([record(valid=None)]) == ""

@@ -225,6 +225,31 @@ def test_hostile_text_is_only_text_on_the_page(failed, record):
     assert page.says("<script>alert(1)</script>")
 
 
+def test_hostile_measurements_and_claims_are_only_text(record, measured):
+    def spoil(value):
+        if isinstance(value, dict):
+            return {key: spoil(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [spoil(one) for one in value]
+        return HOSTILE if isinstance(value, str) else value
+
+    strange = measured(record())
+    strange |= {"measurements": spoil(strange["measurements"]), "invalid_reasons": [HOSTILE]}
+    strange["measurements"]["memory"] |= {"valid": False, "reasons": [HOSTILE]}
+    strange["measurements"]["threads"]["data"] = HOSTILE
+    claim = dict.fromkeys(("number", "slug", "claim", "measurable", "rule", "meaning"), HOSTILE)
+    claim |= {"verdict": HOSTILE, "reasons": [HOSTILE], "evidence": [{"title": HOSTILE}],
+              "effect": {"value": 1, "unit": HOSTILE}, "parts": [{"title": HOSTILE}]}  # fmt: skip
+    scope = of_one([normalise(strange | {"valid": False})], HOSTILE, [claim])
+    page, text = make_html(scope), make_markdown(scope)
+    assert "script" not in Page(page).tags
+    assert Page(page).says("<script>alert(1)</script>")
+    assert "\x1b" not in page
+    assert "<script" not in text
+    assert "@someone" not in text
+    assert not re.search(r"^# title", text, flags=re.MULTILINE)
+
+
 def test_hostile_text_is_only_text_in_markdown(failed):
     fields = ("model", "route", "command", "framework", "format")
     records = [failed("pytorch", "onnx", HOSTILE) | dict.fromkeys(fields, HOSTILE)]

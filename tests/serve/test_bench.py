@@ -3,6 +3,7 @@
 import json
 import random
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from shipworthy.serve.bench import (
     read_benchmark,
     schedule,
 )
+from shipworthy.serve.conditions import Conditions
 from shipworthy.serve.runners import RunnerError
+from shipworthy.serve.trial import Proven
 
 CELLS = ["a", "b", "c", "d", "e", "f", "g", "h"]
 CELL = ("pytorch", "onnx")
@@ -116,7 +119,20 @@ def test_a_damaged_benchmark_counts_for_nothing(subject, text):
 
 
 @pytest.mark.parametrize(
-    "field", ["schema", "verdict", "key", "started_at", "settings", "machine", "runs"]
+    "field",
+    [
+        "schema",
+        "verdict",
+        "key",
+        "started_at",
+        "settings",
+        "machine",
+        "runs",
+        "valid",
+        "invalid_reasons",
+        "control",
+        "conditions",
+    ],
 )
 def test_a_benchmark_with_a_field_missing_counts_for_nothing(subject, field):
     path = subject.folder / BENCHMARK
@@ -209,3 +225,41 @@ def test_a_finished_benchmark_is_told_in_one_line(subject, fake_runner):
     assert bench.told(runs) == "p50 0.1 us over 6 runs"
     subject.write(runs, FAST, datetime.now(UTC))
     assert len(read_benchmark(subject.folder, "verdict")["runs"]) == 2
+
+
+def played(latencies_ns):
+    """Return a process with these latencies, on a quiet machine."""
+    loop = {"latencies_ns": latencies_ns, "queries": len(latencies_ns), "wall_ns": 10**9}
+    quiet = Conditions(1.0, 0.0, 0.0, 0.1, 0.1, None, None)
+    run = SimpleNamespace(bench=loop, timer={"resolution_ns": 1, "overhead_ns": 1})
+    return Proven(run, quiet)
+
+
+def test_a_session_is_fit_if_a_cell_agrees_with_itself():
+    rng = np.random.default_rng(0)
+    turns = [played(rng.integers(9_900, 10_100, 200).tolist()) for _ in range(8)]
+    found = bench.control_session(turns)
+    assert found.fit
+    assert found.ratio.low <= 1 <= found.ratio.high
+    assert bench.check_benchmark(turns, Settings()) == []
+
+
+def test_a_session_is_unfit_if_a_cell_differs_from_itself():
+    # Twice as slow in turns 1, 2, 5 and 6: no steady drift does that.
+    turns = [played([20_000 + i if t % 4 in (1, 2) else 10_000 + i for i in range(200)])
+             for t in range(8)]  # fmt: skip
+    assert not bench.control_session(turns).fit
+    (reason,) = bench.check_benchmark(turns, Settings())
+    assert reason.startswith("the session is unfit for comparisons: ")
+    assert "differs by a ratio of 1.99" in reason
+
+
+def test_a_steady_drift_does_not_make_a_session_unfit():
+    turns = [played([10_000 + 100 * t + i for i in range(200)]) for t in range(8)]
+    assert bench.control_session(turns).fit
+
+
+def test_too_few_turns_control_nothing_and_are_no_reason():
+    turns = [played([10_000] * 700)] * 2
+    assert not bench.control_session(turns).ratio.known
+    assert bench.check_benchmark(turns, Settings()) == []

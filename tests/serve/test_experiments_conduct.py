@@ -148,7 +148,7 @@ def test_an_interrupted_experiment_goes_on_with_the_session_it_has_not(context):
             yield Event(name, "started")
             if name == "b, 2" and broken:
                 raise StoppedError
-            context.session(name, lambda name=name: made.append(name) or {"name": name})
+            context.session(name, lambda name=name: made.append(name) or {"fit": True})
         return Result({"made": list(made)})
 
     experiment = Experiment("fake", "what fake does", run)
@@ -157,6 +157,31 @@ def test_an_interrupted_experiment_goes_on_with_the_session_it_has_not(context):
     broken.clear()
     list(conduct.conduct(context, [experiment]))
     assert read_evidence(context.out, "fake").data == {"made": ["a, 1", "b, 2"]}
+    assert list((context.out / "evidence" / "parts").iterdir()) == []
+
+
+def test_what_a_busy_machine_gave_is_told_and_made_again_but_for_what_was_fit(context):
+    made, busy = [], [True]
+
+    def run(context, settings):
+        def measure(name, fit):
+            made.append(name)
+            return {"fit": fit}
+
+        yield Event("step", "started")
+        context.session("a", lambda: measure("a", True))
+        found = context.session("b", lambda: measure("b", not busy))
+        return Result({"made": list(made)}, () if found["fit"] else ("the machine was busy",))
+
+    experiment = Experiment("fake", "what fake does", run)
+    (*_, last) = conduct.conduct(context, [experiment])
+    assert (last.state, last.detail) == ("done", "not fit: the machine was busy")
+    found = read_evidence(context.out, "fake")
+    assert (found.data, found.valid) == ({"made": ["a", "b"]}, False)
+    busy.clear()
+    (*_, last) = conduct.conduct(context, [experiment])
+    assert made == ["a", "b", "b"]
+    assert read_evidence(context.out, "fake").valid
     assert list((context.out / "evidence" / "parts").iterdir()) == []
 
 
@@ -293,11 +318,18 @@ def benchmark(latency_ns, runs=6, cold_ns=1_000_000):
     ]
 
 
-def record(framework, size, peak=30):
+QUIET = {
+    "seconds": 1.0, "others": 0.0, "steal": 0.0, "load_before": 0.0, "load_after": 0.0,
+    "mhz_before": None, "mhz_after": None,
+}  # fmt: skip
+BUSY = QUIET | {"others": 3.0}
+
+
+def record(framework, size, peak=30, conditions=QUIET):
     memory = {"processes": [{"empty_rss_bytes": 10, "peak_rss_bytes": peak + i} for i in range(4)]}
     return {
         "framework": framework, "format": "onnx", "runtime": "onnxruntime", "status": "passed",
-        "size_bytes": size,
+        "size_bytes": size, "conditions": [conditions],
         "measurements": {
             "memory": {"valid": True, "data": memory},
             "footprint": {"valid": True, "data": {"total_bytes": size + 100}},
@@ -305,8 +337,9 @@ def record(framework, size, peak=30):
     }  # fmt: skip
 
 
-def compare(pytorch_runs, tensorflow_runs):
-    records = {(f, "onnx"): record(f, s) for f, s in (("pytorch", 100), ("tensorflow", 200))}
+def compare(pytorch_runs, tensorflow_runs, conditions=QUIET):
+    sizes = (("pytorch", 100), ("tensorflow", 200))
+    records = {(f, "onnx"): record(f, size, conditions=conditions) for f, size in sizes}
     runs = dict(zip(records, (pytorch_runs, tensorflow_runs), strict=True))
     controls = {cell: birth.halves(found) for cell, found in runs.items() if found}
     found = list(birth.compare_births("mlp", records, runs, controls))
@@ -332,6 +365,11 @@ def test_a_cell_whose_halves_differ_is_unfit_for_times_alone():
     assert [name for name, one in found.items() if not one["fit"]] == ["cold start", "latency"]
 
 
+def test_times_of_a_busy_machine_are_unfit_and_sizes_are_not():
+    found = compare(benchmark(1000), benchmark(3000), BUSY)
+    assert [name for name, one in found.items() if not one["fit"]] == ["cold start", "latency"]
+
+
 def test_what_was_not_timed_has_its_size_alone():
     records = {(f, "onnx"): record(f, 1) | {"measurements": {}} for f in ("pytorch", "tensorflow")}
     runs = dict.fromkeys(records, ())
@@ -342,7 +380,13 @@ def test_what_was_not_timed_has_its_size_alone():
 def told_by(latency_ns):
     rng = np.random.default_rng(1)
     values = [int(v) for v in rng.normal(latency_ns, latency_ns / 100, 100)]
-    return {"latencies_ns": values, "first_ns": 1, "versions": {"f": "1"}}
+    return {
+        "latencies_ns": values,
+        "cpu_ns": sum(values),
+        "first_ns": 1,
+        "versions": {"f": "1"},
+        "conditions": QUIET,
+    }
 
 
 def test_ways_are_compared_within_their_kind():
@@ -352,7 +396,10 @@ def test_ways_are_compared_within_their_kind():
     found = {one["kind"]: one for one in eager.compare(told)}
     assert found["eager"]["ratio"]["value"] == pytest.approx(4, rel=0.01)
     assert found["graph"]["ratio"]["value"] == pytest.approx(0.5, rel=0.01)
+    assert found["graph"]["processor"]["value"] == pytest.approx(0.5, rel=0.01)
     assert all(one["fit"] for one in found.values())
+    told["TensorFlow, eager"][0] |= {"conditions": BUSY | {"seconds": 100.0}}
+    assert not any(one["fit"] for one in eager.compare(told))
     del told["PyTorch, torch.compile"]
     assert [one["kind"] for one in eager.compare(told)] == ["eager"]
     del told["PyTorch, eager, again"]
@@ -361,7 +408,7 @@ def test_ways_are_compared_within_their_kind():
 
 def test_trainings_are_faster_above_one_in_both_figures():
     def runs(seconds, rows):
-        about = {"quality": 0.98, "epochs": 3, "versions": {}}
+        about = {"quality": 0.98, "epochs": 3, "versions": {}, "conditions": QUIET}
         return [{"seconds_to_quality": seconds, "rows_per_s": rows, **about}] * 3
 
     told = {
@@ -391,6 +438,7 @@ def test_a_way_that_fails_is_told_once_and_the_others_go_on(monkeypatch):
     told, lost = workers.in_turns(ways, {"model": "mlp", "batch": 2}, 3, 60)
     assert lost == {"PyTorch, torch.compile": "PyTorch, torch.compile: no compiler"}
     assert [one["--seed"] for one in told["PyTorch, eager"]] == ["0", "1", "2"]
+    assert all(one["conditions"]["seconds"] > 0 for one in told["PyTorch, eager"])
     assert len(calls) == 4
     assert all(words[:4] == [sys.executable, "-P", "-m", workers.WORKER] for words in calls)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shipworthy.convert.read_reference import read_reference
-from shipworthy.serve.feed import BenchError, fixed_batch, make_feed, prove
+from shipworthy.serve.feed import BenchError, fixed_batch, make_feed, prove, traced_case
 
 
 @pytest.fixture
@@ -103,22 +103,52 @@ def test_a_model_without_a_dynamic_batch_says_so(made, tmp_path):
     assert passes(feed, reference, answer(feed))
 
 
-def test_a_batch_below_all_cases_cannot_be_made(made, tmp_path):
+@pytest.mark.parametrize(
+    ("batch", "workers", "inputs"), [(4, 1, 2), (3, 1, 3), (1, 2, 8), (3, 2, 3)]
+)
+def test_rows_left_over_by_small_batches_are_inferred_and_not_timed(
+    made, tmp_path, batch, workers, inputs
+):
     made = type(made)(tmp_path / "large", cases={"random_b8": 8, "random_b64": 64})
     reference = read_reference(made.make_reference())
-    with pytest.raises(BenchError, match=r"no input of 4 rows in all can be made: .* has 8 rows"):
-        make_feed(reference, made.make_artifact(), 4, 1, tmp_path)
+    feed = make_feed(reference, made.make_artifact(), batch, workers, tmp_path)
+    assert feed.case == "random_b8"
+    assert len(feed.inputs) == inputs
+    assert feed.workers == tuple(feed.inputs)[:workers]
+    answers = answer(feed)
+    assert passes(feed, reference, answers)
+    for name in feed.inputs:
+        spoilt = answers[name]["y"] + np.float32(1e-3)
+        assert not passes(feed, reference, answers | {name: {"y": spoilt}})
 
 
-def test_other_sizes_stay_those_of_the_benchmark(reference, artifact, tmp_path):
-    # As if every case had a length of its own: only those as long as the batch of 1 are alike.
-    lengths = {"random_b2": 7, "random_b1": 5, "random_b5": 9, "random_b64": 5}
+def with_lengths(reference, lengths):
+    """As if every case had a length of its own."""
     cases = tuple(
         replace(case, sizes={**case.sizes, "length": lengths[case.name]})
         for case in reference.cases
     )
-    reference = replace(reference, cases=cases)
+    return replace(reference, cases=cases)
+
+
+def test_workers_have_the_sizes_of_the_benchmark(reference, artifact, tmp_path):
+    lengths = {"random_b2": 7, "random_b1": 5, "random_b5": 9, "random_b64": 5}
+    reference = with_lengths(reference, lengths)
     assert make_feed(reference, artifact, 1, 4, tmp_path).case == "random_b1"
     assert make_feed(reference, artifact, 32, 2, tmp_path).case == "random_b2"  # the traced length
     feed = make_feed(reference, artifact, 32, 2, tmp_path, like="random_b1")
     assert feed.case == "random_b64"
+
+
+def test_all_batch_sizes_have_the_traced_length(reference, artifact, tmp_path):
+    assert traced_case(reference, artifact) is None
+    lengths = {"random_b2": 7, "random_b1": 5, "random_b5": 9, "random_b64": 7}
+    reference = with_lengths(reference, lengths)
+    assert traced_case(reference, artifact) == "random_b2"
+    cases = {
+        batch: make_feed(reference, artifact, batch, 1, tmp_path, like="random_b2").case
+        for batch in (1, 2, 8, 64, 128)
+    }
+    assert cases == {
+        1: "random_b2", 2: "random_b2", 8: "random_b2", 64: "random_b64", 128: "random_b64"
+    }  # fmt: skip

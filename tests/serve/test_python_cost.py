@@ -1,8 +1,10 @@
 """What Python costs: the session, with stand-ins for the runner and the timed Python processes."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from shipworthy.convert.process import StoppedError
 from shipworthy.models.subject import Subject
 from shipworthy.serve.bench import schedule
+from shipworthy.serve.conditions import Conditions
 from shipworthy.serve.python import cost, entry
 from shipworthy.serve.python.cost import MODES, Settings, measure, read_cost
 from shipworthy.serve.python.entry import Entry
@@ -46,11 +49,18 @@ class FakeWorker:
             raise spoil
         np.save(Path(request.answers) / "0.npy", spoil(np.asarray(x / 3 + 1, x.dtype)))
         usual = {
-            "latencies_ns": [270] * 20, "process_ns": 1, "load_ns": 2, "first_ns": 10**9,
-            "cold_start_ns": 4, "peak_rss_bytes": 5, "frameworks": ["torch"],
+            "latencies_ns": [270] * 20, "cpu_ns": 20 * 358.2, "process_ns": 1,
+            "load_ns": 2, "first_ns": 10**9, "cold_start_ns": 4, "peak_rss_bytes": 5,
+            "frameworks": ["torch"],
             "package": "torch 2.0",
         }  # fmt: skip
         return usual | self.said.get(request.way, {})
+
+
+@contextmanager
+def quiet():
+    """Stand in for `conditions.watch` on a machine where nothing else runs."""
+    yield SimpleNamespace(found=Conditions(1.0, 0.0, 0.0, 0.1, 0.1, 3000.0, 3000.0))
 
 
 @pytest.fixture
@@ -64,6 +74,7 @@ def worker(monkeypatch):
 def folder(made, in_zoo, fake_runner, worker, monkeypatch):
     """A folder with three good cells of two frameworks."""
     monkeypatch.setattr(entry, "find", fake_runner.find)
+    monkeypatch.setattr(entry, "watch", quiet)
     in_zoo(made)
     for framework in ("pytorch", "tensorflow"):
         made.make_reference(framework)
@@ -99,6 +110,8 @@ def test_every_way_stands_beside_the_python_free_run(folder):
     for way in (PACKAGE, "eager", "torch_compile"):
         assert ways[way]["latencies_ns"] == [[270] * 20] * 2
         assert ways[way]["ratio"] == pytest.approx({"value": 3, "low": 3, "high": 3})
+        # The stand-in of a runner says that 0.995 of its wall time was the processor's.
+        assert ways[way]["cpu_ratio"] == pytest.approx({"value": 4, "low": 4, "high": 4})
         assert (ways[way]["decision"], ways[way]["equal"]) == ("slower", True)
         assert ways[way]["package"] == "torch 2.0"
         assert len(ways[way]["first_ns"]) == len(ways[way]["peak_rss_bytes"]) == 2
@@ -193,6 +206,19 @@ def test_a_session_whose_control_differs_is_unfit(folder, monkeypatch):
     assert "unfit session: the same thing measured twice differs" in told["reasons"][0]
     assert {way["decision"] for way in told["data"]["ways"]} == {None, "inconclusive"}
     assert found["pytorch", "onnx"]["valid"] is True
+
+
+def test_a_busy_machine_makes_the_figures_invalid(folder, monkeypatch):
+    @contextmanager
+    def busy():
+        yield SimpleNamespace(found=Conditions(1.0, 1.5, 0.0, 4.0, 4.0, 3000.0, 3000.0))
+
+    monkeypatch.setattr(entry, "watch", busy)
+    _, found = run(folder)
+    told = found["pytorch", "onnx"]
+    assert told["valid"] is False
+    assert told["data"]["aa"]["fit"]  # which a control of short runs does not show
+    assert "other processes kept 1.50 cores busy" in told["reasons"][0]
 
 
 def test_a_cell_whose_runner_fails_is_told_and_not_written(folder, fake_runner):

@@ -33,13 +33,24 @@ class Clock:
 ])  # fmt: skip
 def test_the_loop_ends_as_a_runners_does(monkeypatch, timing, runs):
     monkeypatch.setattr(loop.time, "perf_counter_ns", Clock(10))
-    assert loop.time_runs(lambda: None, timing) == [10] * runs
+    found = loop.time_runs(lambda: None, timing)
+    assert found.latencies_ns == [10] * runs
+    assert found.wall_ns == 20 * runs
 
 
 def test_warming_up_is_not_timed():
     calls = []
-    latencies = loop.time_runs(lambda: calls.append(1), Timing("", 4, 6, 6, 0, 10**9))
-    assert (len(calls), len(latencies)) == (10, 6)
+    found = loop.time_runs(lambda: calls.append(1), Timing("", 4, 6, 6, 0, 10**9))
+    assert (len(calls), len(found.latencies_ns)) == (10, 6)
+
+
+def test_processor_time_is_what_the_runs_took_and_waiting_is_not():
+    timing = Timing("", 0, 3, 3, 0, 10**10)
+    idle = loop.time_runs(lambda: loop.time.sleep(0.03), timing)
+    assert idle.wall_ns >= 90_000_000
+    assert idle.cpu_ns < 0.5 * idle.wall_ns
+    busy = loop.time_runs(lambda: sum(range(1_000_000)), timing)
+    assert busy.cpu_ns > 3_000_000
 
 
 def test_what_is_printed_goes_elsewhere():

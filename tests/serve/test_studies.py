@@ -66,6 +66,14 @@ def test_multi_stream_is_proven_worker_by_worker(timed, fake_runner):
     assert found["settings"]["runtime"] == {"optimisation": "all"}
 
 
+def test_progress_tells_the_figure_and_whether_it_is_valid(timed, fake_runner):
+    events, _ = measure(timed, "multi_stream", inputs=1)
+    assert events[-1].detail == "1000 inferences/s, 2 workers, VALID"
+    fake_runner.latency_ns = 1000
+    events, _ = measure(timed, "multi_stream", inputs=1)
+    assert events[-1].detail.startswith("1e+06 inferences/s, 2 workers, INVALID: too short")
+
+
 def test_too_short_a_load_is_not_valid(timed, fake_runner):
     fake_runner.latency_ns = 1000
     found = one(timed, "offline")
@@ -108,6 +116,12 @@ def test_threads_go_up_to_all_cores(timed):
     assert {len(point["latencies_ns"]) for point in points} == {QUICK.processes * QUICK.min_runs}
     assert [point["p50_ns"] for point in points] == [1_000_000] * 2
     assert [point["throughput_per_s"] for point in points] == [1000.0] * 2
+
+
+def test_a_runtime_that_takes_other_threads_is_told(timed, fake_runner):
+    fake_runner.facts = {"threads": {"requested": 2, "effective": 1}}
+    found = one(timed, "threads")
+    assert found["reasons"] == ["it ran with 1 threads, not 2"]
 
 
 @pytest.mark.parametrize(

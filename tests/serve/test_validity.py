@@ -96,6 +96,11 @@ def test_what_was_not_validated_is_not_valid():
     assert validity.check_validated(False) == ["the outputs of the timed runs were not validated"]
 
 
+def test_a_result_is_told_with_its_reasons():
+    assert validity.tell([]) == "VALID"
+    assert validity.tell(["too short", "too few"]) == "INVALID: too short; too few"
+
+
 def test_a_busy_child_is_not_another_process():
     code = "import time; end = time.process_time() + 0.4\nwhile time.process_time() < end: pass"
     with watch() as watching:
