@@ -180,7 +180,7 @@ def traced_case(reference: Reference, artifact: Artifact) -> str | None:
 def _source(
     reference: Reference, artifact: Artifact, total: int, like: str | None
 ) -> ReferenceCase:
-    """Return the case with the most rows of those that are used up at least once; else the least."""
+    """Return the case with the most rows of those used up at least once; else the smallest."""
     like = like or traced_case(reference, artifact)
     wanted = _others(reference, reference.case(like)) if like else {}
     alike = [
