@@ -133,7 +133,11 @@ def _differences(found: Comparison) -> list[str]:
     lines = [f"Not the same: {name}: {a} → {b}" for name, a, b in found.differences]
     if found.other_machine:
         lines.append("Another CPU: the ratios are of machines too.")
-    return lines
+    return lines + [
+        f"Latencies of the {place} {told}"
+        for place, told in zip(("first", "second"), found.doubts, strict=True)
+        if told
+    ]
 
 
 def _lonely(found: Comparison) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shipworthy.report import facts
+from shipworthy.report.doubts import latency_doubts
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Scope
 from shipworthy.report.units import plain
@@ -54,12 +55,14 @@ class Comparison:
     ----------
     only_first, only_second : cells that the other one lacks, each with its model's name.
     differences : of the environments: name, and the values in the first and in the second.
+    doubts : of the first's and the second's latencies, why they are INVALID; empty if none are.
     """
 
     pairs: Sequence[Pair]
     only_first: Sequence[tuple[str, Record]]
     only_second: Sequence[tuple[str, Record]]
     differences: Sequence[tuple[str, str, str]]
+    doubts: tuple[str, str] = ("", "")
 
     @property
     def other_machine(self) -> bool:
@@ -101,6 +104,7 @@ def compare(first: Scope, second: Scope) -> Comparison:
         [(key[0], record) for key, record in ours.items() if key not in theirs],
         [(key[0], record) for key, record in theirs.items() if key not in ours],
         facts.compare_environments(first.records, second.records),
+        (latency_doubts(first.records), latency_doubts(second.records)),
     )
 
 
@@ -130,6 +134,7 @@ def to_json(found: Comparison, percent: float | None) -> dict[str, Any]:
         "differences": [
             {"name": name, "first": a, "second": b} for name, a, b in found.differences
         ],
+        "doubts": {"first": found.doubts[0] or None, "second": found.doubts[1] or None},
         "cells": [_cell_json(pair) for pair in found.pairs],
         "only_first": [_name_json(model, record) for model, record in found.only_first],
         "only_second": [_name_json(model, record) for model, record in found.only_second],

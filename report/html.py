@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 
 from shipworthy.report import facts
@@ -25,6 +26,9 @@ from shipworthy.report.sections import (
 from shipworthy.report.sections.section import Section
 from shipworthy.report.units import plain
 
+# Of how many models figures are drawn on one page; more would not fit into 3 MB.
+DRAWN = 13
+
 # In the order of the page; a new section is one function here.
 _SECTIONS: tuple[Callable[[Scope], Section], ...] = (
     verdicts.make,
@@ -42,6 +46,8 @@ _SECTIONS: tuple[Callable[[Scope], Section], ...] = (
     environment.make,
     method.make,
 )
+# Those without figures.
+_OF_ALL = (verdicts.make, ledger.make, environment.make, method.make)
 
 
 def make_html(scope: Scope) -> str:
@@ -49,18 +55,25 @@ def make_html(scope: Scope) -> str:
     import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: _read(f"templates/{name}")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         # No control character gets onto the page, whatever a text went through.
         finalize=lambda v: plain(v) if isinstance(v, str) and not isinstance(v, Markup) else v,
     )  # fmt: skip
     # What matplotlib drew is escaped where it is made.
-    environment.filters["drawn"] = Markup
+    templates.filters["drawn"] = Markup
     records = scope.records
+    drawn = replace(scope, models=scope.models[:DRAWN])
     # A page of several models leaves the details of a cell to the model's own page.
-    sections = [make(scope) for make in _SECTIONS if not (scope.whole and make is exports.make)]
-    page: str = environment.get_template("page.html.j2").render(
+    sections = [
+        make(scope if make in _OF_ALL else drawn)
+        for make in _SECTIONS
+        if not (scope.whole and make is exports.make)
+    ]
+    page: str = templates.get_template(
+        "page.html.j2"
+    ).render(
         scope=scope,
         headline=headline(records),
         passed=all(record["status"] == "passed" for record in records),
@@ -68,6 +81,7 @@ def make_html(scope: Scope) -> str:
         when=facts.describe_time(records),
         style=Markup(_read("report.css")),  # noqa: S704  our own file
         sections=sections,
+        left_out=scope.models[DRAWN:],
     )
     return page
 

@@ -106,6 +106,8 @@ def _make_cell(record: Record) -> dict[str, Any]:
         "first_ns": _median(record, "firsts_ns"),
         "peak_rss_bytes": record["peak_rss_bytes"] if passed else None,
         "python_free": record["python_free"],
+        "valid": record["valid"] if passed else None,
+        "invalid_reasons": record["invalid_reasons"] if passed else None,
         "attempts": attempt_summary(record),
     }
 

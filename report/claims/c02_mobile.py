@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shipworthy.report.claims.claim import (
@@ -47,16 +47,23 @@ def _decide(evidence: Evidence) -> Finding:
     parts.append(Part("On a phone's own hardware", "NOT TESTED", told))
     told = "ExecuTorch and Core ML are no formats of this tool; PyTorch ships to phones by them too"
     parts.append(Part("In formats made for phones alone", "NOT TESTED", told))
-    latencies = [c for c in comparisons if c["metric"] == "latency"]
-    unit = "latency of the TensorFlow-born artifact over the PyTorch-born one, all formats pooled"
-    effect, _ = pool_fit(latencies, unit)
     return Finding(
         combine(parts),
         _meaning(parts),
-        effect,
+        _most_telling(comparisons),
         tuple(parts),
         tuple(_caveats(evidence["birth"])),
     )
+
+
+def _most_telling(comparisons: Sequence[Mapping[str, Any]]) -> Effect | None:
+    """Return the ratio of latencies over all models and formats; of sizes if there is none."""
+    for metric in ("latency", "size"):
+        unit = f"{metric} of TensorFlow-born artifacts over PyTorch-born ones, all formats pooled"
+        effect, _ = pool_fit([c for c in comparisons if c["metric"] == metric], unit)
+        if effect is not None:
+            return effect
+    return None
 
 
 def _caveats(birth: Mapping[str, Any]) -> Iterable[str]:

@@ -169,6 +169,8 @@ def pool_fit(sessions: Sequence[Mapping[str, Any]], unit: str) -> tuple[Effect |
     fit = [one for one in sessions if one["fit"]]
     lost = len(sessions) - len(fit)
     told = f"{lost} of {len(sessions)} sessions are unfit and left out" if lost else ""
+    everything = pool([one["ratio"] for one in sessions], unit) if lost else None
+    told += f"; with them it would be {everything}" if everything else ""
     if not sessions or 2 * lost > len(sessions):
         return None, told
     effect = pool([one["ratio"] for one in fit], unit)

@@ -141,7 +141,7 @@ def _draw_server(model: Model, curves: list[Curve], number: int, whole: bool) ->
         return Figure(
             f"server-{number}",
             f"{model.name}: server" if whole else "Server: latency under load",
-            "The line across is the bound.",
+            "The line across is the bound." if len(bounds) == 1 else "Lines across are the bounds.",
             to_inline_svg(figure, f"server-{number}", f"{told}; the table below has the figures."),
             Table(
                 f"Rates tried with {model.name}",

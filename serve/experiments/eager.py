@@ -88,7 +88,6 @@ def _processor_ns(runs: Sequence[Told]) -> list[float]:
 _QUICK = (
     ("mlp", "inference", 1),
     ("cnn", "inference", 32),
-    ("mlp", "train_step", 64),
     ("cnn", "train_step", 32),
 )
 _NORMAL = (

@@ -7,12 +7,16 @@ namespace {
 
 // How long a worker looks before it sleeps. To be woken costs tens of microseconds, as much as a
 // small model's whole inference.
-constexpr std::int64_t kSpinNs = 50'000;
+constexpr std::int64_t kSpinNs = 200'000;
+// How long it looks without a break. After that it lets others have the core in between: what it
+// waits for may be a worker that has none.
+constexpr std::int64_t kHoldNs = 2'000;
 
 template <typename Condition>
 void SpinFor(const Condition& condition) {
-  const std::int64_t end = NowNs() + kSpinNs;
-  while (!condition() && NowNs() < end) {
+  const std::int64_t begin = NowNs();
+  for (std::int64_t now = begin; !condition() && now < begin + kSpinNs; now = NowNs()) {
+    if (now > begin + kHoldNs) std::this_thread::yield();
   }
 }
 

@@ -167,7 +167,7 @@ def test_unfit_sessions_are_left_out_and_too_many_are_no_answer():
 
     effect, told = pool_fit(sessions(True, True, False), "ratio")
     assert effect.value == pytest.approx(2)
-    assert told == "1 of 3 sessions are unfit and left out"
+    assert told.startswith("1 of 3 sessions are unfit and left out; with them it would be 3.3")
     assert pool_fit(sessions(True, False, False), "ratio")[0] is None
     assert pool_fit([], "ratio")[0] is None
 

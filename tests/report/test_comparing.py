@@ -158,3 +158,12 @@ def test_json_holds_figures_of_both(record, mixed, eight):
     assert cell["error_ratio"]["second"] == 2944.2
     assert cell["p50_ns"]["second"] is None
     assert data["cells"][0]["p50_ns"]["first"] == data["cells"][0]["p50_ns"]["second"]
+
+
+def test_latencies_that_are_invalid_are_told(record):
+    bad = record(valid=False, invalid_reasons=["the load changed"])
+    found = compare(one(record()), one(bad))
+    assert found.doubts == ("", "INVALID: the load changed (pytorch ONNX).")
+    text = make_comparison_markdown(found, None)
+    assert "- Latencies of the second INVALID: the load changed (pytorch ONNX)." in text
+    assert to_json(found, None)["doubts"]["first"] is None

@@ -21,7 +21,7 @@ FIELDS = {
     "framework", "format", "route", "precision", "device", "scenario", "batch", "threads",
     "status", "reason", "yardstick", "error_ratio", "threshold", "dynamic_axes", "task_metric",
     "path", "size_bytes", "runtime", "runtime_version", "latency_ns", "cold_start_ns", "load_ns",
-    "first_ns", "peak_rss_bytes", "python_free", "attempts",
+    "first_ns", "peak_rss_bytes", "python_free", "valid", "invalid_reasons", "attempts",
 }  # fmt: skip
 SPEED = ("cold_start_ns", "load_ns", "first_ns", "peak_rss_bytes")
 
@@ -48,6 +48,7 @@ def test_a_cell_holds_the_figures_of_its_record(record):
     assert cell["task_metric"] == {"name": "accuracy", "original": 0.9861, "artifact": 0.9861}
     assert (cell["path"], cell["runtime_version"]) == ("pytorch/onnx/model.onnx", "1.32.0")
     assert (cell["status"], cell["reason"], cell["python_free"]) == ("passed", None, True)
+    assert (cell["valid"], cell["invalid_reasons"]) == (True, [])
 
 
 def test_percentiles_are_null_without_enough_runs(record):
@@ -69,6 +70,7 @@ def test_cells_that_did_not_pass_have_reasons_and_no_figures_of_speed(mixed):
         assert cell["reason"]
         assert cell["latency_ns"] == {"n": 0, "p50": None, "p90": None, "p99": None}
         assert [cell[name] for name in SPEED] == [None] * 4
+        assert cell["valid"] is None
     assert bad[1]["error_ratio"] == 2944.2
 
 

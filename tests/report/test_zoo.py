@@ -15,9 +15,10 @@ import pytest
 from shipworthy.models.errors import WrongUsageError
 from shipworthy.report.cells_csv import COLUMNS, make_csv
 from shipworthy.report.full_json import make_json, read_json
+from shipworthy.report.html import DRAWN, make_html
 from shipworthy.report.markdown import make_markdown
 from shipworthy.report.records import RecordsError, normalise
-from shipworthy.report.scope import of_one
+from shipworthy.report.scope import Model, Scope, of_one
 from shipworthy.report.write import write_zoo
 from shipworthy.report.zoo import (
     LedgerError,
@@ -70,8 +71,8 @@ def test_what_is_no_ledger_is_refused_with_its_path(tmp_path, text):
 
 @pytest.mark.matrix
 @pytest.mark.timeout(600)
-def test_ten_models_with_every_measurement_make_a_small_page(tmp_path, zoo_of):
-    paths = write_zoo(zoo_of(tmp_path / "zoo", 10))
+def test_as_many_models_as_are_drawn_with_every_measurement_make_a_small_page(tmp_path, zoo_of):
+    paths = write_zoo(zoo_of(tmp_path / "zoo", DRAWN))
     assert [path.name for path in paths] == [
         "report.md", "report.html", "report.json", "report.csv",
     ]  # fmt: skip
@@ -84,7 +85,19 @@ def test_ten_models_with_every_measurement_make_a_small_page(tmp_path, zoo_of):
     referred = re.findall(r'(?:href="#|url\(#|labelledby=")([^")]+)', page)
     assert set(referred) <= set(ids)
     for address in re.findall(r'href="([^#"][^"]*)"', page):
-        assert re.fullmatch(r"data:,|model\d/report\.html(#cell-\d)?", address)
+        assert re.fullmatch(r"data:,|model\d+/report\.html(#cell-\d)?", address)
+
+
+@pytest.mark.matrix
+def test_of_very_many_models_the_first_are_drawn_and_all_are_told(record):
+    models = [
+        Model(f"m{n}", [normalise(record(model=f"m{n}"))], f"out/m{n}", f"m{n}/report.html")
+        for n in range(DRAWN + 3)
+    ]
+    page = make_html(Scope("zoo", models, "out", whole=True))
+    assert len(re.findall(r'id="latency-\d+-title"', page)) == DRAWN
+    assert f"The figures below are of the first {DRAWN} models" in page
+    assert all(f'<a href="m{n}/report.html#cell-1">' in page for n in range(DRAWN + 3))
 
 
 def test_markdown_of_a_zoo_is_a_row_a_model_and_framework(zoo):

@@ -94,26 +94,19 @@ def test_without_a_compiler_torch_compile_says_so(make, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "kept", "lacks"), [
-    ("tensorflow/saved_model/saved_model", {PACKAGE, "tf_function"},
+@pytest.mark.parametrize(("source", "options", "kept", "lacks"), [
+    ("tensorflow/saved_model/saved_model", [], {PACKAGE, "tf_function"},
      {"keras_call", "keras_predict"}),
-    ("pytorch/torchscript/model.pt", {PACKAGE}, {"eager", "torch_compile"}),
-    ("pytorch/onnx/model.onnx", {PACKAGE}, set()),
+    ("pytorch/torchscript/model.pt", ["--input", "pixels:float32:batch,64"], {PACKAGE},
+     {"eager", "torch_compile"}),
+    ("pytorch/onnx/model.onnx", [], {PACKAGE}, set()),
 ])  # fmt: skip
 def test_a_file_of_ones_own_has_the_ways_that_apply(
-    exported, shipworthy, tmp_path, source, kept, lacks
+    exported, shipworthy, tmp_path, source, options, kept, lacks
 ):
     out = tmp_path / "own"
-    done = shipworthy(
-        "export",
-        exported("mlp") / source,
-        "--out",
-        out,
-        "--no-bench",
-        "--format",
-        "onnx",
-        timeout=900,
-    )
+    words = [exported("mlp") / source, *options, "--out", out, "--no-bench", "--format", "onnx"]
+    done = shipworthy("export", *words, timeout=900)
     assert done.returncode == 0, done.stderr
     done = shipworthy("python", out, "--mode", "quick", "--json", timeout=900)
     assert "Traceback" not in done.stderr
