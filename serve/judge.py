@@ -28,7 +28,7 @@ from shipworthy.convert.routes import FORMATS
 from shipworthy.convert.seal import check_seal
 from shipworthy.models import zoo
 from shipworthy.models.atomic import WORK_PREFIX
-from shipworthy.models.cache import hash_json, hash_sources
+from shipworthy.models.cache import hash_json, hash_path, hash_sources
 from shipworthy.models.errors import ShipworthyError
 from shipworthy.serve.answers import Answers, ask, fits
 from shipworthy.serve.compare import Comparison, Validation, compare
@@ -251,10 +251,17 @@ def _score(
     return told, [] if math.isfinite(score) else [f"its {told['name']} is {score}"]
 
 
+# What decides about a verdict in this room; the rest only times, or reads what was timed.
+_JUDGES = (
+    "answers", "compare", "comparison", "judge", "mismatch", "process", "readback", "runners",
+)  # fmt: skip
+
+
 @cache
 def _judging_code() -> str:
     room = Path(__file__).resolve().parent
-    return hash_sources([room, room.parent / "convert"])
+    own = [hash_path(room / f"{name}.py") for name in _JUDGES]
+    return hash_json([own, hash_sources([room.parent / "convert"])])
 
 
 def _key(

@@ -1,6 +1,7 @@
 """What a cell's answers, and its runner, are worth. The runner is played by the test."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -425,3 +426,15 @@ def test_weights_in_a_file_of_their_own_count(made, fake_runner):
     assert len(fake_runner.asked) == 2
     assert verdict.facts["size_bytes"] == 14
     assert "has changed since it was exported" in verdict.notes[0]
+
+
+def test_every_module_that_judges_is_part_of_a_verdicts_key():
+    room = Path(judge.__file__).parent
+    found, todo = set(), ["judge"]
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        text = (room / f"{name}.py").read_text()
+        todo += set(re.findall(r"from shipworthy\.serve\.(\w+) import", text)) - found
+    # What builds a runner is in the runner's own key.
+    assert found - {"build", "toolchain"} == set(judge._JUDGES)
