@@ -51,8 +51,11 @@ def is_timed(record: Record) -> bool:
 
 def _draw_latency(model: Model, timed: dict[int, Sorted], number: int, whole: bool) -> Figure:
     most = _FEW_DOTS if whole else DOTS
-    # One pause of the machine would squeeze every hill into a corner.
-    edge = max(stats.percentile(values, 99) for values in timed.values())
+    # A pause of the machine, or a busy one, would squeeze every hill into a corner.
+    edge = max(
+        min(stats.percentile(values, 99), 3 * stats.percentile(values, 90))
+        for values in timed.values()
+    )
     shown = {key: values[values <= max(edge, values[0])] for key, values in timed.items()}
     with lines_figure(model.records, line_inches=0.42, side=_at_side) as (figure, axes, lines):
         for y, record in lines:
@@ -89,7 +92,10 @@ def _draw_spread(model: Model, timed: dict[int, Sorted], number: int) -> Figure:
     def at_side(record: Record) -> str:
         return f"up to {_percent(spreads[id(record)][-1])}" if id(record) in spreads else ""
 
-    shown = max(stats.percentile(found, 99) for found in spreads.values()) + 1
+    shown = 1 + max(
+        min(stats.percentile(found, 99), max(3 * stats.percentile(found, 90), 10))
+        for found in spreads.values()
+    )
     with lines_figure(model.records, line_inches=0.42, side=at_side) as (figure, axes, lines):
         for y, record in lines:
             if (found := spreads.get(id(record))) is not None:
@@ -119,7 +125,7 @@ def _table(model: Model) -> Table:
     rows = []
     for record in model.records:
         if not is_timed(record):
-            rows.append([cell_label(record), record["status"], *[UNKNOWN] * 5])
+            rows.append([cell_label(record), *[UNKNOWN] * 5, record["status"]])
             continue
         latencies = record["latencies_ns"]
         found = [stats.estimate(latencies, p) for p in stats.PERCENTILES]
@@ -129,12 +135,14 @@ def _table(model: Model) -> Table:
             else f"{format_ns(e.value)} ({format_ns(e.low)} to {format_ns(e.high)})"
             for e in found
         ]
-        rows.append([cell_label(record), validity(record), *shown, format_ns(max(latencies)),
-                     f"{len(latencies):,}"])  # fmt: skip
+        rows.append(
+            [cell_label(record), *shown, format_ns(max(latencies)), f"{len(latencies):,}",
+             validity(record)]
+        )  # fmt: skip
     level = f"{100 * stats.CONFIDENCE:.0f} %"
     return Table(
         f"Percentiles of {model.name} with their intervals at {level}",
-        ("Export", "Valid", ">p50", ">p90", ">p99", ">Slowest", ">Runs"),
+        ("Export", ">p50", ">p90", ">p99", ">Slowest", ">Runs", "Result"),
         rows,
     )
 
