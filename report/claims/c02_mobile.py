@@ -7,6 +7,7 @@ from typing import Any
 
 from shipworthy.report.claims.claim import (
     COMBINED,
+    NO_ANSWER,
     UNFIT,
     Claim,
     Effect,
@@ -91,9 +92,11 @@ def _names(comparisons: Iterable[Mapping[str, Any]], metric: str) -> list[str]:
     return list(dict.fromkeys(c["format"] for c in comparisons if c["metric"] == metric))
 
 
-def _meaning(parts: Iterable[Part]) -> str:
+def _meaning(parts: Sequence[Part]) -> str:
     better = [part.title.split("the ")[-1].removesuffix(" is lower") for part in parts
               if part.verdict in ("SUPPORTED", "MIXED")]  # fmt: skip
+    if not better and combine(parts) == "INCONCLUSIVE":
+        return NO_ANSWER
     if not better:
         return (
             "For the same architecture in the same format, the framework it was written in is no "

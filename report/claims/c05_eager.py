@@ -7,6 +7,7 @@ from typing import Any
 
 from shipworthy.report.claims.claim import (
     COMBINED,
+    NO_ANSWER,
     UNFIT,
     Claim,
     Effect,
@@ -85,7 +86,9 @@ def _meaning(parts: Sequence[Part]) -> str:
         )
     if verdict == "REFUTED":
         return "Eager execution is no reason to expect PyTorch to be faster."
-    return "It depends on the work: see the parts; neither mode is what ships."
+    if verdict == "MIXED":
+        return "It depends on the work: see the parts; neither mode is what ships."
+    return NO_ANSWER
 
 
 CLAIM = Claim(

@@ -7,6 +7,7 @@ from typing import Any
 
 from shipworthy.report.claims.claim import (
     COMBINED,
+    NO_ANSWER,
     UNFIT,
     Claim,
     Evidence,
@@ -60,7 +61,9 @@ def _meaning(verdict: str) -> str:
         )
     if verdict == "REFUTED":
         return "Training speed on a CPU is no reason to prefer PyTorch."
-    return "Training speed depends on the model; measure your own before you choose by it."
+    if verdict == "MIXED":
+        return "Training speed depends on what counts: see the parts, and measure your own model."
+    return NO_ANSWER
 
 
 CLAIM = Claim(

@@ -185,6 +185,11 @@ def tell_busy(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"the machine was busy during {len(reasons)} of {len(sessions)} sessions: {reasons[0]}"]
 
 
+NO_ANSWER = (
+    "This run gave no answer; run it again on a machine that does nothing else, and do not choose "
+    "a framework by it meanwhile."
+)
+
 UNFIT = (
     "A session is unfit if the same thing measured twice in it differs, or if the machine was busy "
     "with other work meanwhile. It is left out; if more than half of them are, the answer is "

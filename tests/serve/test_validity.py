@@ -178,3 +178,10 @@ def test_submission_has_the_minima_of_mlperf():
     assert modes.minimum("submission", "multi_stream") == Minimum(662, 600 * 10**9)
     assert modes.minimum("submission", "server") == Minimum(662, 600 * 10**9)
     assert modes.minimum("submission", "offline") == Minimum(24_576, 600 * 10**9)
+
+
+@pytest.mark.parametrize("mode", modes.PRESETS)
+def test_no_limit_of_runs_ends_a_fast_models_loop_before_its_least_time(mode):
+    settings = modes.PRESETS[mode]
+    fastest_ns = 20  # what the null runtime takes
+    assert settings.max_runs * fastest_ns > settings.min_ns
