@@ -11,6 +11,7 @@ import click
 
 from shipworthy.cli.finish import finish
 from shipworthy.cli.options import (
+    Finite,
     Several,
     folder_argument,
     json_option,
@@ -62,7 +63,7 @@ class _Also(Several):
     "batch sizes, a sustained run; or all.",
 )  # fmt: skip
 @click.option(
-    "--bound", type=click.FloatRange(0.001), metavar="MS",
+    "--bound", type=Finite(0.001), metavar="MS",
     help="What p99 has to stay under in the Server scenario, milliseconds; "
     f"{DEFAULT_BOUND} times the median of SingleStream by default, at least 1.",
 )  # fmt: skip
@@ -75,7 +76,7 @@ class _Also(Several):
     help="Inputs of a query in MultiStream.",
 )  # fmt: skip
 @click.option(
-    "--sustain", type=click.FloatRange(1, MOST_SUSTAINED_SECONDS), metavar="SECONDS",
+    "--sustain", type=Finite(1, MOST_SUSTAINED_SECONDS), metavar="SECONDS",
     help="Length of the sustained run; 5, 60 or 600 by default, as the mode is.",
 )  # fmt: skip
 @several_option("--framework", FRAMEWORKS, "Frameworks to measure; by default all in DIR.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from shipworthy.cli.options import json_option
+from shipworthy.cli.options import Finite, json_option
 from shipworthy.report.compared import make_comparison_markdown, print_comparison
 from shipworthy.report.comparing import compare, to_json
 from shipworthy.report.zoo import read_any
@@ -19,9 +19,9 @@ from shipworthy.report.zoo import read_any
 @click.argument("first", metavar="A", type=click.Path(exists=True, path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--fail-if-slower", "percent", type=click.FloatRange(0), metavar="PERCENT",
-    help="Exit 1 if a cell that passed in A does not in B, or is slower by more than this: even "
-    "the lower end of its ratio's interval is beyond it.",
+    "--fail-if-slower", "percent", type=Finite(0), metavar="PERCENT",
+    help="Exit 1 if a cell that passed in A does not in B, or is missing there, or is slower by "
+    "more than this: even the lower end of its ratio's interval is beyond it.",
 )  # fmt: skip
 @click.option("--markdown", is_flag=True, help="Print Markdown on stdout.")
 @json_option

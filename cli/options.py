@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,27 @@ from rich.console import Console
 
 from shipworthy.serve.modes import MODES
 
+
+class Finite(click.FloatRange):
+    """A range of numbers without NaN and infinity, which click's own lets through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Refuse what is no finite number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
     help="Threads of the runtime, when judged and when timed.",
 )  # fmt: skip
 timeout_option = click.option(
-    "--timeout", type=click.FloatRange(1), default=600.0, show_default=True,
+    "--timeout", type=Finite(1), default=600.0, show_default=True,
     help="Seconds that one process may take.",
 )  # fmt: skip
 mode_option = click.option(

@@ -42,7 +42,13 @@ from shipworthy.serve.records import collect, write_records
 @several_option("--framework", FRAMEWORKS, "Cells of these alone; all by default.")
 @several_option("--format", tuple(FORMATS), "Cells of these alone; all by default.")
 @threads_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of processes.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the order of processes.",
+)
 @timeout_option
 @json_option
 def command(

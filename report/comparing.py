@@ -44,7 +44,8 @@ class Pair:
 
     def is_slower(self, percent: float) -> bool:
         """Whether even the interval's lower end is beyond a slowdown of that many percent."""
-        return self.ratio.low is not None and self.ratio.low > 1 + percent / 100
+        sound = self.verdict not in (None, "inconclusive")
+        return sound and self.ratio.low is not None and self.ratio.low > 1 + percent / 100
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,17 @@ class Comparison:
         return any(name == "CPU" for name, _, _ in self.differences)
 
     def failures(self, percent: float | None) -> list[str]:
-        """Return why a gate is not passed: cells that broke, and cells slower than allowed.
+        """Return why a gate is not passed: cells that broke, are gone, or are slower than allowed.
 
         None is no gate.
         """
         if percent is None:
             return []
-        told = []
+        told = [
+            f"{model} {cell_key(record)} passed and is missing now"
+            for model, record in self.only_first
+            if record["status"] == "passed"
+        ]
         for pair in self.pairs:
             name = f"{pair.model} {cell_key(pair.second)}"
             if pair.broken:
@@ -170,7 +175,11 @@ def _pair(model: str, first: Record, second: Record) -> Pair:
     if not all(runs):
         return Pair(model, first, second, UNKNOWN, None)
     ratio = ratio_interval(*runs)
-    return Pair(model, first, second, ratio, decide(ratio) if ratio.value is not None else None)
+    if ratio.value is None:
+        return Pair(model, first, second, ratio, None)
+    # Latencies that may not be relied on tell nothing apart.
+    sound = all(record.get("valid") is not False for record in (first, second))
+    return Pair(model, first, second, ratio, decide(ratio) if sound else "inconclusive")
 
 
 def _runs(record: Record) -> list[list[int]]:

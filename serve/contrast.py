@@ -64,7 +64,8 @@ class Control:
 
     Parameters
     ----------
-    fit : whether a comparison of the session may be believed.
+    fit : whether a comparison of the session may be believed: no difference was found. A wide
+        interval finds none easily, and every ratio of that session is then as wide.
     ratio : of the second to the first; the truth is 1.
     reason : why it is not fit; empty if it is.
     """

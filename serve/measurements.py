@@ -72,6 +72,11 @@ class Measurement:
         write_text(folder / f"{self.kind}.json", json.dumps(data, allow_nan=False) + "\n")
 
 
+def forget(cell: Path, kind: str) -> None:
+    """Take away what was measured of a cell, where it could not be measured anew."""
+    (cell / FOLDER / f"{kind}.json").unlink(missing_ok=True)
+
+
 def read_measurements(cell: Path, verdict: str) -> dict[str, dict[str, Any]]:
     """Return what was measured of a cell that passed with this verdict, by kind.
 

@@ -28,6 +28,7 @@ from shipworthy.serve.contest import CellError, Contest, judge, judged, original
 from shipworthy.serve.empty_start import measure_empty_start
 from shipworthy.serve.folder import Cell, has_artifact, has_manifest
 from shipworthy.serve.judge import judge_cell
+from shipworthy.serve.process import RunnerError
 from shipworthy.serve.steps import Event, Step, run_steps
 from shipworthy.serve.trial import Proven
 from shipworthy.serve.validity import tell
@@ -155,11 +156,13 @@ def _measure(
     started_at = datetime.now(UTC)
     runs: dict[str, list[Proven]] = {name: [] for name in todo}
     empty_starts_ns: list[int] = []
+    rounds = 0
     for name in bench.schedule(list(todo), settings.processes, settings.seed):
         if name not in todo:
             continue
-        if len(runs[name]) == len(empty_starts_ns):  # once a round
-            empty_starts_ns.append(measure_empty_start())
+        if len(runs[name]) == rounds:
+            rounds += 1
+            empty_starts_ns += _empty_start()
         if not runs[name]:
             yield Event(name, "started")
         subject = todo[name]
@@ -176,6 +179,14 @@ def _measure(
         if len(runs[name]) == settings.processes:
             reasons = subject.write(runs[name], settings, started_at, empty_starts_ns)
             yield Event(name, "done", f"{bench.told(runs[name])}, {tell(reasons)}")
+
+
+def _empty_start() -> list[int]:
+    """Return how long an empty process takes to start; nothing where it could not be told."""
+    try:
+        return [measure_empty_start()]
+    except RunnerError:
+        return []
 
 
 def _rivals(out: Path, cell: Cell, threads: int, timeout: float) -> dict[str, bench.Subject]:

@@ -113,7 +113,7 @@ def _control(found: list[tuple[Record, Measurement]]) -> str:
         cell_label(record) for record, m in found if (m.data.get("aa") or {}).get("fit") is False
     ]
     if not unfit:
-        return "The same thing measured twice in each session (A/A) agrees."
+        return "The same thing measured twice in each session (A/A) shows no difference."
     return f"Unfit to compare, because the same thing measured twice differs: {', '.join(unfit)}."
 
 

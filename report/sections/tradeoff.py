@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shipworthy.report.canvas import CHARACTER_INCHES, lines_figure, log_axis
 from shipworthy.report.curves import MARKERS, plane, spread
+from shipworthy.report.doubts import latency_doubts
 from shipworthy.report.records import Record
 from shipworthy.report.scope import Model, Scope, cell_label
 from shipworthy.report.sections.latency import is_timed
@@ -94,7 +95,7 @@ def _draw_plane(
         return Figure(
             f"tradeoff-{number}",
             model.name if whole else "Error, latency and size",
-            "",
+            latency_doubts(model.records),
             to_inline_svg(
                 figure,
                 f"tradeoff-{number}",

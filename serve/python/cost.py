@@ -25,7 +25,7 @@ from shipworthy.serve.bench import bench_case, schedule
 from shipworthy.serve.contrast import control, decide, ratio_interval, ratio_of_values
 from shipworthy.serve.folder import Cell, has_artifact
 from shipworthy.serve.judge import judge_cell, read_validation
-from shipworthy.serve.measurements import Measurement, read_measurements
+from shipworthy.serve.measurements import Measurement, forget, read_measurements
 from shipworthy.serve.python.entry import Entry, Taken
 from shipworthy.serve.python.ways import PACKAGE, RUNNER, missing_ways, ways_of
 from shipworthy.serve.runners import Timing
@@ -114,6 +114,7 @@ def measure(
                     )
                 )
             except ShipworthyError as e:
+                forget(out.joinpath(*cell), KIND)
                 yield Event(_step(cell), "failed", e)
         taken: dict[str, list[Taken]] = {name: [] for name in entries}
         lost: dict[str, str] = {}
@@ -121,6 +122,7 @@ def measure(
     for one in planned:
         failed = [lost[name] for name in one.runners if name in lost]
         if failed:
+            forget(out.joinpath(*one.cell), KIND)
             yield Event(_step(one.cell), "failed", CostError(f"its runner failed: {failed[0]}"))
             continue
         data = _tell(one, entries, taken, lost, settings)
