@@ -114,13 +114,19 @@ def _sequential(data: Mapping[str, Any]) -> Part:
     both = [f for f in formats if f["sequential"] and f["subclass"]]
     sizes = [f["size"] for f in both]
     latency, left_out = pool_fit([{"ratio": f["latency"], "fit": f["fit"]} for f in both], "ratio")
-    told = (
-        f"both pass in {len(both)} of {len(formats)} formats; sequential over subclass: size "
-        f"{min(sizes):.3f} to {max(sizes):.3f}, latency {latency or 'without answer'} {left_out}"
-        if both else "neither passes in any format"
-    )  # fmt: skip
     if not both:
-        return Part(title, "INCONCLUSIVE", told)
+        return Part(title, "INCONCLUSIVE", "neither passes in any format")
+    told = "; ".join(
+        filter(
+            None,
+            (
+                f"both pass in {len(both)} of {len(formats)} formats",
+                f"sequential over subclass: size {min(sizes):.3f} to {max(sizes):.3f}",
+                f"latency {latency or 'without answer'}",
+                left_out,
+            ),
+        )
+    )
     if max(sizes) > 1 + SIZE_MARGIN:
         return Part(title, "SUPPORTED", told)
     return Part(title, above(latency, LATENCY_MARGIN), told)

@@ -186,8 +186,8 @@ def tell_busy(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 NO_ANSWER = (
-    "This run gave no answer; run it again on a machine that does nothing else, and do not choose "
-    "a framework by it meanwhile."
+    "This run did not settle it: run it again on a machine that does nothing else, and do not "
+    "choose a framework by it meanwhile."
 )
 
 UNFIT = (

@@ -92,11 +92,10 @@ def _origin(entries: Sequence[Entry]) -> str:
     modes = " and ".join(dict.fromkeys(one.mode for one in found))
     days = sorted({one.started_at[:10] for one in found})
     machines = {f"{one.machine.get('cpu')}, {one.machine.get('cores')} cores" for one in found}
-    took = sum(one.seconds for one in found)
     return (
         f"Evidence of mode {modes}, made {' to '.join(dict.fromkeys((days[0], days[-1])))} on "
-        f"{'; '.join(sorted(machines))}, in {took / 60:.0f} minutes altogether. It speaks of the "
-        "models, versions and machine in the evidence, not of the frameworks at large."
+        f"{'; '.join(sorted(machines))}. It speaks of the models, "
+        "versions and machine in the evidence, not of the frameworks at large."
     )
 
 
