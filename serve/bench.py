@@ -115,7 +115,7 @@ class Subject:
             {
                 "valid": not reasons,
                 "invalid_reasons": reasons,
-                "control": control_session(proven).to_json(),
+                "control": control_session([one.latencies_ns for one in proven]).to_json(),
                 "conditions": [asdict(one.conditions) for one in proven],
                 "reason": None,
                 "runs": [vars(run) for run in runs],
@@ -165,14 +165,14 @@ class Subject:
         return hash_json([self.verdict, asdict(settings), lasting])
 
 
-def control_session(proven: Sequence[Proven]) -> Control:
+def control_session(processes: Sequence[Sequence[int]]) -> Control:
     """Compare a cell with itself (A/A): its turns 0, 3, 4, 7, ... with its turns 1, 2, 5, 6, ...
 
     A drift falls on both nearly alike. If they differ all the same, the machine did not hold still,
     and no comparison of this session may be believed.
     """
     # A clock that is too coarse reads zero, which is told elsewhere.
-    runs = [[max(ns, 1) for ns in one.latencies_ns] for one in proven]
+    runs = [[max(ns, 1) for ns in one] for one in processes]
     first = [run for i, run in enumerate(runs) if i % 4 in (0, 3)]
     second = [run for i, run in enumerate(runs) if i % 4 in (1, 2)]
     return control(first, second)
@@ -192,7 +192,7 @@ def check_benchmark(proven: Sequence[Proven], settings: Settings) -> list[str]:
         ),
         *check_clock([one.run.timer for one in proven], median(latencies)),
         *check_conditions([one.conditions for one in proven]),
-        *check_control(control_session(proven)),
+        *check_control(control_session([one.latencies_ns for one in proven])),
     ]
 
 

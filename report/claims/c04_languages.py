@@ -22,7 +22,7 @@ def _decide(evidence: Evidence) -> Finding:
     }
     effect = None
     if tried:
-        count = float(len(runs["tensorflow"]) - len(runs["pytorch"]))
+        count = float(len(set(runs["tensorflow"]) - set(runs["pytorch"])))
         unit = (
             "languages, of those tried, in which TensorFlow-born artifacts run and PyTorch-born "
             "ones do not"
@@ -44,7 +44,9 @@ def _said_of_both(one: Mapping[str, Any]) -> Part:
 
 def _said_of_one(one: Mapping[str, Any]) -> Part:
     title = f"{one['language']} runs TensorFlow's models, not PyTorch's"
-    return _part(title, one, {(True, False): "SUPPORTED", (True, True): "REFUTED"})
+    return _part(title, one, {
+        (True, False): "SUPPORTED", (True, True): "REFUTED", (False, True): "REFUTED",
+    })  # fmt: skip
 
 
 def _part(title: str, one: Mapping[str, Any], verdicts: Mapping[tuple[bool, bool], Any]) -> Part:
@@ -90,8 +92,9 @@ CLAIM = Claim(
     ),
     rule=(
         "For a language said to be of both, SUPPORTED if artifacts of both give the right "
-        "outputs, REFUTED if of neither. For a language said to be TensorFlow's alone, SUPPORTED "
-        "if only its artifacts do, REFUTED if both do. A language whose tools or packages are not "
+        "outputs, REFUTED if of neither, MIXED if of one. For a language said to be TensorFlow's "
+        "alone, SUPPORTED if only its artifacts do, REFUTED if PyTorch's do, INCONCLUSIVE if "
+        "neither's do. A language whose tools or packages are not "
         f"on this machine is NOT TESTED. {COMBINED}"
     ),
     needs=("languages",),

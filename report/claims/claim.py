@@ -126,6 +126,8 @@ class Claim:
 def combine(parts: Iterable[Part]) -> Verdict:
     """Return the verdict of a whole from its parts; see `COMBINED`."""
     found = {part.verdict for part in parts if part.decides}
+    if not found:
+        return "INCONCLUSIVE"
     tested = found - {"NOT TESTED", "NOT TESTABLE"}
     if not tested:
         return "NOT TESTED" if "NOT TESTED" in found else "NOT TESTABLE"

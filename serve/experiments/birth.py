@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shipworthy.serve import contrast
-from shipworthy.serve.bench import read_benchmark
+from shipworthy.serve.bench import control_session, read_benchmark
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
 from shipworthy.serve.experiments.ship import busy, measurements, record_link, time_cells
 from shipworthy.serve.judge import read_validation
@@ -28,7 +28,7 @@ def _run(context: Context, settings: Settings) -> Progress:
         timed = yield from time_cells(context, model, timing)
         records = {(r["framework"], r["format"]): r for r in timed}
         runs = {cell: read_runs(out, cell) for cell, record in records.items() if _passed(record)}
-        controls = {cell: halves(found) for cell, found in runs.items() if found}
+        controls = {cell: read_control(found) for cell, found in runs.items() if found}
         unfit += [
             f"{model} {cell[0]}>{cell[1]}: {reason}"
             for cell, control in controls.items()
@@ -52,10 +52,9 @@ def read_runs(out: Path, cell: Cell) -> Sequence[Benchmark]:
     return measured["runs"] if measured is not None else ()
 
 
-def halves(runs: Sequence[Benchmark]) -> contrast.Control:
-    """Hold a cell's odd processes against its even ones: the same thing, measured twice."""
-    latencies = [run["bench"]["latencies_ns"] for run in runs]
-    return contrast.control(latencies[::2], latencies[1::2])
+def read_control(runs: Sequence[Benchmark]) -> contrast.Control:
+    """Hold a cell's processes against each other, as its benchmark does."""
+    return control_session([run["bench"]["latencies_ns"] for run in runs])
 
 
 def compare_births(

@@ -10,7 +10,7 @@ from typing import Any
 from shipworthy.serve import contrast
 from shipworthy.serve.experiments import timing
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
-from shipworthy.serve.experiments.worker import WAYS, Told, busy, in_turns, unfit
+from shipworthy.serve.experiments.worker import TIMED_BY, WAYS, Told, busy, in_turns, unfit
 from shipworthy.serve.steps import Event
 
 KINDS = {
@@ -32,13 +32,14 @@ def _run(context: Context, settings: Settings) -> Progress:
         comparisons += [{**case, **one} for one in found["comparisons"]]
         unavailable += [f"{step}: {reason}" for reason in found["lost"]]
         yield Event(step, "done", f"{settings['processes']} processes a way")
-    return Result({"comparisons": comparisons, "unavailable": unavailable}, unfit(comparisons))
+    told = {"comparisons": comparisons, "unavailable": unavailable}
+    return Result(told, (*unfit(comparisons), *unavailable))
 
 
 def _session(options: Settings, settings: Settings, timeout: float) -> dict[str, Any]:
     told, lost = in_turns(tuple(WAYS), options, settings["processes"], timeout)
     comparisons = list(compare(told))
-    fit = all(one["fit"] for one in comparisons)
+    fit = bool(comparisons) and not lost and all(one["fit"] for one in comparisons)
     return {"comparisons": comparisons, "lost": list(lost.values()), "fit": fit}
 
 
@@ -106,12 +107,12 @@ EXPERIMENT = Experiment(
     "PyTorch against TensorFlow in Python, eagerly and as graphs",
     _run,
     settings={
-        "quick": {"cases": [list(case) for case in _QUICK], "processes": 3, "seconds": 0.5},
-        "normal": {"cases": [list(case) for case in _NORMAL], "processes": 5, "seconds": 1.0},
+        "quick": {"cases": [list(case) for case in _QUICK], "processes": 4, "seconds": 0.5},
+        "normal": {"cases": [list(case) for case in _NORMAL], "processes": 6, "seconds": 1.0},
     },
     sources=(
         Path(__file__), _CODE / "worker.py", Path(timing.__file__), _CODE / "learners.py",
-        Path(contrast.__file__), _CODE.parent.parent / "models",
+        Path(contrast.__file__), *TIMED_BY, _CODE.parent.parent / "models",
     ),
     packages=("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy"),
 )  # fmt: skip

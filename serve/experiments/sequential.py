@@ -67,11 +67,23 @@ def compare(session: Session) -> dict[str, Any]:
     }
 
 
+_SERVE = Path(__file__).parent.parent
+
 EXPERIMENT = Experiment(
     "sequential",
     "nn.Sequential against a subclass, exported and timed",
     _run,
     settings={"quick": {"processes": 6}, "normal": {"processes": 8}},
-    sources=(Path(__file__), FILE, Path(__file__).parent.parent.parent / "convert"),
+    sources=(
+        Path(__file__),
+        FILE,
+        _SERVE / "contrast.py",
+        _SERVE / "experiments" / "turns.py",
+        _SERVE / "bench.py",
+        _SERVE / "modes.py",
+        _SERVE / "trial.py",
+        _SERVE / "runner",
+        _SERVE.parent / "convert",
+    ),
     packages=("torch", "tensorflow-cpu", "tensorflow", "onnxruntime", "ai-edge-litert"),
 )

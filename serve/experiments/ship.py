@@ -46,7 +46,11 @@ def time_cells(
     """
     out = context.model_folder(model)
     with folder.hold(out):
-        again = any(busy(record) for record in collect(out))
+        # What was measured in a session that its control calls unfit is measured again as well.
+        again = any(
+            busy(record) or (record.get("control") or {}).get("fit") is False
+            for record in collect(out)
+        )
         cells = folder.asked(out).cells
         timed = pipeline.measure(out, cells, settings, timeout=context.timeout, again=again)
         yield from _titled(model, timed)

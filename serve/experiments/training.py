@@ -10,7 +10,7 @@ from typing import Any
 from shipworthy.serve import contrast
 from shipworthy.serve.experiments import timing
 from shipworthy.serve.experiments.experiment import Context, Experiment, Progress, Result, Settings
-from shipworthy.serve.experiments.worker import Told, busy, in_turns, unfit
+from shipworthy.serve.experiments.worker import TIMED_BY, Told, busy, in_turns, unfit
 from shipworthy.serve.steps import Event
 
 # Each as its recipe has it: PyTorch eagerly, TensorFlow one graph a step.
@@ -28,7 +28,8 @@ def _run(context: Context, settings: Settings) -> Progress:
         unavailable += [f"{model}: {reason}" for reason in found["lost"]]
         models += [{"model": model, **one} for one in found["models"]]
         yield Event(step, "done", "; ".join(found["lost"]) or f"{settings['processes']} each")
-    return Result({"models": models, "unavailable": unavailable}, unfit(models))
+    told = {"models": models, "unavailable": unavailable}
+    return Result(told, (*unfit(models), *unavailable))
 
 
 def _session(model: str, settings: Settings, timeout: float) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def _session(model: str, settings: Settings, timeout: float) -> dict[str, Any]:
     ways = (PYTORCH, AGAIN, TENSORFLOW)
     told, lost = in_turns(ways, {"model": model, "work": "train"}, settings["processes"], timeout)
     models = [] if lost else [compare(told)]
-    fit = all(one["fit"] for one in models)
+    fit = bool(models) and all(one["fit"] for one in models)
     return {"models": models, "lost": list(lost.values()), "fit": fit}
 
 
@@ -74,15 +75,15 @@ EXPERIMENT = Experiment(
     "the same models trained to the same quality in both frameworks",
     _run,
     settings={
-        "quick": {"models": ["mlp", "cnn"], "processes": 3},
+        "quick": {"models": ["mlp", "cnn"], "processes": 4},
         "normal": {
             "models": ["mlp", "cnn", "recommender", "resnet", "lstm", "transformer"],
-            "processes": 5,
+            "processes": 6,
         },
     },
     sources=(
         Path(__file__), _CODE / "worker.py", Path(timing.__file__), _CODE / "learners.py",
-        _CODE / "quality.py", Path(contrast.__file__), _CODE.parent.parent / "models",
+        _CODE / "quality.py", Path(contrast.__file__), *TIMED_BY, _CODE.parent.parent / "models",
     ),
     packages=("torch", "tensorflow-cpu", "tensorflow", "keras", "numpy"),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from shipworthy.serve.bench import schedule
@@ -19,6 +20,14 @@ WORKER = "shipworthy.serve.experiments.timing"
 Told = dict[str, Any]
 
 # What a way is called -> the worker's --framework and --way.
+_SERVE = Path(__file__).parent.parent
+# What times, orders and judges a session; a change makes its figures old.
+TIMED_BY = (
+    *(_SERVE / f"{name}.py" for name in ("bench", "conditions", "stats", "validity")),
+    _SERVE / "python" / "loop.py",
+    _SERVE / "python" / "originals.py",
+)
+
 WAYS: Mapping[str, tuple[str, str]] = {
     "PyTorch, eager": ("pytorch", "eager"),
     "PyTorch, eager, again": ("pytorch", "eager"),
