@@ -136,6 +136,7 @@ def plot(rows: Sequence[Row], sizes: Sequence[float], file: Path) -> None:
     left.set(xlabel="weights, MB", ylabel="wall time, s", xscale="log", yscale="log")
     right.set(xlabel="weights, MB", ylabel="peak memory above 1 MB's, MB", xscale="log")
     right.set_yscale("symlog", linthresh=10)
+    right.set_ylim(bottom=0)
     right.legend(fontsize="small")
     figure.savefig(file)
 
