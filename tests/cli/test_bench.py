@@ -36,6 +36,8 @@ def asked(tmp_path):
         (["--also", "all,threads"], "'all' given"),
         (["--bound", "0"], "--bound"),
         (["--bound", "fast"], "--bound"),
+        (["--bound", "nan"], "no finite number"),
+        (["--bound", "inf"], "no finite number"),
         (["--workers", "0"], "--workers"),
         (["--inputs", "0"], "--inputs"),
         (["--sustain", "0.5"], "--sustain"),

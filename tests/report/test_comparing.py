@@ -167,3 +167,18 @@ def test_latencies_that_are_invalid_are_told(record):
     text = make_comparison_markdown(found, None)
     assert "- Latencies of the second INVALID: the load changed (pytorch ONNX)." in text
     assert to_json(found, None)["doubts"]["first"] is None
+
+
+def test_invalid_latencies_are_inconclusive_and_fail_no_gate(record):
+    slower = timed(record(), 2e5, seed=1) | {"valid": False, "invalid_reasons": ["too short"]}
+    found = compare(one(timed(record(), 1e5)), one(slower))
+    assert found.pairs[0].verdict == "inconclusive"
+    assert found.failures(10) == []
+
+
+def test_a_cell_that_passed_and_is_missing_fails_the_gate(record, eight):
+    found = compare(one(*eight()) if callable(eight) else one(*eight), one(record()))
+    lost = found.failures(10)
+    assert len(lost) == len(found.only_first) > 0
+    assert all("is missing now" in line for line in lost)
+    assert found.failures(None) == []
